@@ -1,0 +1,1 @@
+"""Executable companion to a paper on multi-resolution speech models."""

@@ -1,0 +1,1 @@
+"""Speech in: utterances with timed phones and words."""

@@ -1,0 +1,125 @@
+"""Tidy tables, and where each number came from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multires.errors import MultiresError
+
+COLUMNS = (
+    "model",
+    "condition",
+    "seed",
+    "layer",
+    "layer_index",
+    "block",
+    "frame_period",
+    "measure",
+    "view",
+    "trial",
+    "value",
+    "n",
+)
+"""One number a row. What a table needs beyond these stands in further columns after them."""
+
+_LIBRARIES = ("numpy", "scipy", "torch", "torchaudio", "scikit-learn", "pandas", "xarray", "zarr")
+
+
+def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a table in the standard column order; a standard column that no row names is filled with NA."""
+    table = pd.DataFrame(rows)
+    for column in COLUMNS:
+        if column not in table:
+            table[column] = pd.NA
+    extra = [column for column in table.columns if column not in COLUMNS]
+    return table[[*COLUMNS, *extra]]
+
+
+def provenance(profile: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Where a table came from: profile, parameters, versions, revision, date, machine, and what the caller adds."""
+    import torch
+
+    return {
+        "profile": profile,
+        "parameters": dict(parameters),
+        "multires": metadata.version("multires"),
+        "revision": _revision(),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor_name(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        **more,
+    }
+
+
+def processor_name() -> str:
+    """The processor's name as the system reports it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _revision() -> str | None:
+    """The git revision of the source tree, with a mark if it has changes, or None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here, capture_output=True, text=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def write_table(table: pd.DataFrame, path: Path, source: Mapping[str, Any]) -> Path:
+    """Write a table as Parquet with its provenance as JSON beside it, each replaced in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = json.dumps(source, indent=2, default=str, sort_keys=True)
+    for target, write in (
+        (path.with_suffix(".json"), lambda file: file.write_text(record)),
+        (path, lambda file: table.to_parquet(file, index=False)),
+    ):
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            write(partial)
+            os.replace(partial, target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise MultiresError(
+                f"cannot write {target}: {error.strerror or error}; choose another workspace"
+            ) from error
+    return path
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table and its provenance.
+
+    Raises
+    ------
+    MultiresError
+        Where either file is missing or cannot be read.
+    """
+    try:
+        return pd.read_parquet(path), json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError) as error:
+        raise MultiresError(f"cannot read the table {path}: {error}; delete it to have it made again") from error
