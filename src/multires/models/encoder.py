@@ -1,0 +1,290 @@
+"""The parts of a HuBERT-like model: waveform encoder, positional convolution, Transformer block and samplers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+Record = Callable[[str, Tensor, Tensor], None]
+"""Receives a name, frames ``(batch, frames, dim)`` and lengths ``(batch,)`` of each place that a model passes."""
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What is random, or scaled, in training only; nothing by default.
+
+    Attributes
+    ----------
+    dropout
+        After the attention, after the feed-forward layer, and on each block's input.
+    attention_dropout, activation_dropout
+        On the attention weights, and inside the feed-forward layer.
+    input_dropout
+        On the projected features.
+    layerdrop
+        The probability of skipping a layer.
+    feature_gradient
+        Multiplies the gradient into the waveform encoder; 0 freezes it.
+    """
+
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    input_dropout: float = 0.0
+    layerdrop: float = 0.0
+    feature_gradient: float = 1.0
+
+
+def own_frames(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
+    """True where a frame belongs to its utterance."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def resampled(frames: Int[Tensor, " batch"], up: int, down: int) -> Int[Tensor, " batch"]:
+    """How many frames a sampler gives: ``ceil(frames * up / down)``."""
+    return -(-frames * up // down)
+
+
+def clear_padding(x: Float[Tensor, "batch frames dim"], lengths: Int[Tensor, " batch"] | None) -> Tensor:
+    """The same frames with zeros after each utterance's end; nothing to do where `lengths` is None."""
+    return x if lengths is None else x * own_frames(lengths, x.shape[1])[..., None].to(x.dtype)
+
+
+def group_norm(
+    x: Float[Tensor, "batch channels time"],
+    norm: nn.GroupNorm,
+    lengths: Int[Tensor, " batch"] | None,
+) -> Float[Tensor, "batch channels time"]:
+    """Group normalization in float32 whose statistics over time leave the padding out.
+
+    Wu and He (arXiv 1803.08494, equation 1), over each utterance's own `lengths`; None where nothing is padded.
+    """
+    if lengths is None:
+        return F.group_norm(x.float(), norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps).to(x.dtype)
+    batch, channels, time = x.shape
+    own = own_frames(lengths, time)[:, None, :]
+    grouped = (x.float() * own).reshape(batch, norm.num_groups, -1)
+    count = (lengths * (channels // norm.num_groups)).to(grouped.dtype)[:, None, None]
+    mean = grouped.sum(-1, keepdim=True) / count
+    own = own.expand(batch, channels, time).reshape(batch, norm.num_groups, -1)
+    centred = (grouped - mean) * own
+    variance = centred.square().sum(-1, keepdim=True) / count
+    normalized = (centred * torch.rsqrt(variance + norm.eps)).reshape(batch, channels, time)
+    return (normalized * norm.weight[:, None].float() + norm.bias[:, None].float()).to(x.dtype)
+
+
+class WaveformEncoder(nn.Module):
+    """Strided convolutions from samples to frames, GELU after each (wav2vec 2.0, arXiv 2006.11477, section 2).
+
+    Parameters
+    ----------
+    convolutions
+        ``(channels, kernel, stride)`` of each.
+    norm
+        ``group``: each channel normalized over time after the first convolution only;
+        ``layer``: each frame normalized over channels after every convolution.
+    bias
+        Whether the convolutions have one.
+    """
+
+    def __init__(self, convolutions: Sequence[tuple[int, int, int]], norm: str, bias: bool) -> None:
+        super().__init__()
+        inputs = [1, *(channels for channels, _, _ in convolutions)]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, channels, kernel, stride, bias=bias)
+            for before, (channels, kernel, stride) in zip(inputs, convolutions, strict=False)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(channels) if norm == "layer" else nn.GroupNorm(channels, channels)
+            for channels, _, _ in (convolutions if norm == "layer" else convolutions[:1])
+        )
+
+    def forward(
+        self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "batch frames channels"]:
+        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
+        x = waveforms[:, None, :]
+        for index, convolution in enumerate(self.convolutions):
+            x = convolution(x)
+            if lengths is not None:
+                lengths = (lengths - convolution.kernel_size[0]) // convolution.stride[0] + 1
+            if index < len(self.norms):
+                norm = self.norms[index]
+                if isinstance(norm, nn.GroupNorm):
+                    x = group_norm(x, norm, lengths)
+                else:
+                    x = norm(x.transpose(1, 2)).transpose(1, 2)
+            x = F.gelu(x)
+        return x.transpose(1, 2)
+
+
+class PositionalConvolution(nn.Module):
+    """A wide grouped convolution that tells frames where they stand, weight-normalized over its taps."""
+
+    def __init__(self, width: int, kernel: int, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.kernel = kernel
+        self.weight_v = nn.Parameter(torch.empty(width, width // groups, kernel))
+        self.weight_g = nn.Parameter(torch.empty(1, 1, kernel))
+        self.bias = nn.Parameter(torch.empty(width))
+
+    def forward(self, x: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
+        """Positions of frames, to be added to them; padding must be zero."""
+        scale = self.weight_g / self.weight_v.float().norm(dim=(0, 1), keepdim=True)
+        weight = (self.weight_v * scale).to(x.dtype)
+        y = F.conv1d(x.transpose(1, 2), weight, self.bias.to(x.dtype), padding=self.kernel // 2, groups=self.groups)
+        return F.gelu(y[..., : x.shape[1]]).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with one projection for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "batch frames dim"], attend: Bool[Tensor, "batch 1 1 frames"] | None
+    ) -> Float[Tensor, "batch frames dim"]:
+        """Attend to the frames where `attend` is true, to all where it is None."""
+        batch, frames, width = x.shape
+        q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout)
+        return self.out(y.transpose(1, 2).reshape(batch, frames, width))
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and feed-forward, each with a residual, normalized before (`norm_first`) or after."""
+
+    def __init__(self, width: int, heads: int, ffn: int, norm_first: bool, regularization: Regularization) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.regularization = regularization
+        self.attention = SelfAttention(width, heads, regularization.attention_dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, ffn)
+        self.down = nn.Linear(ffn, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+
+    def feed_forward(self, x: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
+        """Two linear layers with GELU between them."""
+        return self.down(F.dropout(F.gelu(self.up(x)), self.regularization.activation_dropout, self.training))
+
+    def forward(
+        self, x: Float[Tensor, "batch frames dim"], attend: Bool[Tensor, "batch 1 1 frames"] | None
+    ) -> Float[Tensor, "batch frames dim"]:
+        """One layer further."""
+        p, training = self.regularization.dropout, self.training
+        if self.norm_first:
+            x = x + F.dropout(self.attention(self.attention_norm(x), attend), p, training)
+            return x + F.dropout(self.feed_forward(self.feed_forward_norm(x)), p, training)
+        x = self.attention_norm(x + F.dropout(self.attention(x, attend), p, training))
+        return self.feed_forward_norm(x + F.dropout(self.feed_forward(x), p, training))
+
+
+class TransformerBlock(nn.Module):
+    """Layers at one resolution; the first block of a model has the positional convolution.
+
+    The block's own layer norm comes before its layers, or after them where layers are normalized first.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        width: int,
+        heads: int,
+        ffn: int,
+        norm_first: bool,
+        regularization: Regularization,
+        position: PositionalConvolution | None = None,
+    ) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.regularization = regularization
+        self.position = position
+        self.layers = nn.ModuleList(
+            TransformerLayer(width, heads, ffn, norm_first, regularization) for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch frames dim"],
+        lengths: Int[Tensor, " batch"] | None,
+        record: Callable[[int, Tensor], None],
+    ) -> Float[Tensor, "batch frames dim"]:
+        """The block's output; `record` is called with each layer's index and output."""
+        x = clear_padding(x, lengths)
+        if self.position is not None:
+            x = x + self.position(x)
+        if not self.norm_first:
+            x = self.norm(x)
+        x = F.dropout(x, self.regularization.dropout, self.training)
+        attend = None if lengths is None else own_frames(lengths, x.shape[1])[:, None, None, :]
+        drop = self.regularization.layerdrop if self.training else 0.0
+        for index, layer in enumerate(self.layers):
+            if drop == 0.0 or torch.rand(()) >= drop:
+                x = layer(x, attend)
+            record(index, x)
+        return self.norm(x) if self.norm_first else x
+
+
+class Sampler(nn.Module):
+    """From one frame rate to another, `up` / `down` times as high (MR-HuBERT, arXiv 2310.02720, section 3.1).
+
+    An upsampling and a downsampling convolution, each with group norm, GELU and a residual that repeats or
+    skips frames, and a third residual around both; every sum is scaled by sqrt(0.4).
+    The plain kind has only the convolution that it needs, and no residual around both.
+    """
+
+    SCALE = math.sqrt(0.4)
+
+    def __init__(self, width: int, kernel: int, up: int, down: int, plain: str | None = None) -> None:
+        super().__init__()
+        self.up, self.down, self.kernel = up, down, kernel
+        self.around = plain is None
+        self.up_convolution: nn.ConvTranspose1d | None = None
+        self.down_convolution: nn.Conv1d | None = None
+        if plain != "down":
+            self.up_convolution = nn.ConvTranspose1d(width, width, kernel, up, bias=False, output_padding=up - 1)
+            self.up_norm = nn.GroupNorm(1, width)
+        if plain != "up":
+            self.down_convolution = nn.Conv1d(width, width, kernel, down, bias=False, padding=(kernel - 1) // 2)
+            self.down_norm = nn.GroupNorm(1, width)
+
+    def count(self, n: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """How many frames come out where `n` go in: ``ceil(n * up / down)``."""
+        return resampled(n, self.up, self.down)
+
+    def forward(
+        self, x: Float[Tensor, "batch frames dim"], lengths: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "batch resampled dim"]:
+        """The same frames at the other rate; `lengths` of the input, None where nothing is padded."""
+        x = clear_padding(x, lengths).transpose(1, 2)
+        residual = x
+        if self.up_convolution is not None:
+            # The convolution's tail beyond the repeated frames counts in the statistics, then is cut.
+            tail = None if lengths is None else lengths * self.up + self.kernel - 1
+            y = F.gelu(group_norm(self.up_convolution(x), self.up_norm, tail))
+            residual = x.repeat_interleave(self.up, dim=2) if self.up > 1 else x
+            x = (y[..., : residual.shape[2]] + residual) * self.SCALE
+            lengths = None if lengths is None else lengths * self.up
+            x = x if lengths is None else x * own_frames(lengths, x.shape[2])[:, None, :].to(x.dtype)
+        if self.down_convolution is not None:
+            count = None if lengths is None else resampled(lengths, 1, self.down)
+            y = F.gelu(group_norm(self.down_convolution(x), self.down_norm, count))
+            x = (y + x[..., :: self.down]) * self.SCALE
+        if self.around:
+            x = (x + residual[..., :: self.down]) * self.SCALE
+        return x.transpose(1, 2)
