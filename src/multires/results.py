@@ -123,3 +123,22 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         return pd.read_parquet(path), json.loads(path.with_suffix(".json").read_text())
     except (OSError, ValueError) as error:
         raise MultiresError(f"cannot read the table {path}: {error}; delete it to have it made again") from error
+
+
+def export(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table as .csv or .parquet, for use elsewhere.
+
+    Raises
+    ------
+    MultiresError
+        For any other ending, or a place that cannot be written.
+    """
+    writers = {".csv": table.to_csv, ".parquet": table.to_parquet}
+    if path.suffix not in writers:
+        raise MultiresError(f"cannot write {path}: its name must end in .csv or .parquet")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writers[path.suffix](path, index=False)
+    except OSError as error:
+        raise MultiresError(f"cannot write {path}: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,180 @@
+"""The stages of the book from a shell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from multires.errors import MultiresError
+
+app = typer.Typer(
+    help="Executable companion to 'An Empirical Analysis of Speech Self-Supervised Learning at Multiple Resolutions'. "
+    "Every stage keeps what it makes in a workspace and makes what it needs first, so any of them can be run alone; "
+    "begin with `multires claims`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Profile = Annotated[str, typer.Option(help="embedded (synthetic speech), librispeech (a folder) or paper.")]
+Data = Annotated[str, typer.Option(help="Folder of the corpus; not needed by the embedded profile.")]
+Seed = Annotated[int, typer.Option(help="Of synthesis, sampling, clusters, probes and bootstraps.")]
+Workspace = Annotated[Path, typer.Option(help="Folder that keeps vectors and tables between runs.")]
+Models = Annotated[str, typer.Option(help="Comma-separated models; `multires models` lists them. Default: the profile's.")]
+Layers = Annotated[str, typer.Option(help="Comma-separated layers, such as encoder.0.1,middle.0. Default: all.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Frames = Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")]
+Output = Annotated[Path | None, typer.Option(help="Also write the table to this .csv or .parquet file.")]
+
+
+def _run(profile: str, data: str, seed: int, workspace: Path, models: str, layers: str, device: str, frames: int | None,
+         **overrides: Any) -> Any:  # fmt: skip
+    from multires.run import open_run
+
+    return open_run(
+        profile, data=data or None, seed=seed, workspace=workspace, models=models or None, layers=layers or None,
+        device=device, frames=frames, **overrides,
+    )  # fmt: skip
+
+
+def _show(result: Any, output: Path | None, columns: list[str]) -> None:
+    table = result.table
+    with pd.option_context("display.max_rows", 200, "display.width", 160, "display.max_columns", 30):
+        typer.echo(table[[column for column in columns if column in table]].to_string(index=False))
+    typer.echo(f"\n{len(table)} rows: {result.path}")
+    if output is not None:
+        from multires.results import export
+
+        export(table, output)
+
+
+@app.command()
+def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+            output: Output = None) -> None:  # fmt: skip
+    """Run the models over the corpus and keep the vectors of every phone, word and sampled frame."""
+    from multires import stages
+
+    result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames))
+    _show(result, output, ["model", "seed", "layer", "frame_period", "measure", "view", "value", "n"])
+
+
+@app.command()
+def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+        models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+        views: Annotated[str, typer.Option(help="Comma-separated: mel, conv, phone, word, part_of_speech, layer.")] = "",
+        variant: Annotated[str, typer.Option(help="mean, svcca, pwcca, layerwise-analysis or cka.")] = "",
+        output: Output = None) -> None:  # fmt: skip
+    """Canonical correlation of every layer with log-mel, phones, words and other layers."""
+    from multires import stages
+
+    result = stages.cca(
+        _run(profile, data, seed, workspace, models, layers, device, frames, views=views or None, variant=variant or None)
+    )
+    _show(result, output, ["model", "seed", "layer", "view", "window", "trial", "measure", "value", "low", "high", "n"])
+
+
+@app.command()
+def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+       models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+       phone_clusters: Annotated[int | None, typer.Option(help="k-means clusters for phones.")] = None,
+       word_clusters: Annotated[int | None, typer.Option(help="k-means clusters for words.")] = None,
+       output: Output = None) -> None:  # fmt: skip
+    """Mutual information of clustered layers with phones and words."""
+    from multires import stages
+
+    result = stages.mutual_information(
+        _run(profile, data, seed, workspace, models, layers, device, frames,
+             phone_clusters=phone_clusters, word_clusters=word_clusters)
+    )  # fmt: skip
+    _show(result, output, ["model", "seed", "layer", "view", "measure", "trial", "value", "low", "high", "n"])
+
+
+@app.command()
+def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+          models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+          output: Output = None) -> None:  # fmt: skip
+    """Linear probes for phone, word and speaker on every layer and on a learned weighted sum of them."""
+    from multires import stages
+
+    result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames))
+    _show(result, output, ["model", "seed", "layer", "view", "measure", "value", "low", "high", "n"])
+
+
+@app.command()
+def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+               device: Device = "cpu",
+               size: Annotated[str, typer.Option(help="small, base, large or xlarge.")] = "",
+               setting: Annotated[str, typer.Option(help="quick (about a minute) or thorough.")] = "",
+               output: Output = None) -> None:  # fmt: skip
+    """Count and time HuBERT, its mono-resolution control and MR-HuBERT."""
+    from multires import stages
+    from multires.run import open_run
+
+    run = open_run(
+        profile, data=".", seed=seed, workspace=workspace, device=device,
+        efficiency_size=size or None, efficiency_setting=setting or None,
+    )  # fmt: skip
+    result = stages.efficiency(run)
+    _show(result, output, ["model", "measure", "part", "duration", "batch", "value", "low", "high", "unit"])
+
+
+@app.command()
+def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+           output: Output = None) -> None:  # fmt: skip
+    """The verdict on each of the paper's claims, computed from the tables of the other stages."""
+    from multires import stages
+
+    result = stages.claims(_run(profile, data, seed, workspace, models, layers, device, frames))
+    for row in result.table.itertuples():
+        typer.echo(f"{row.title}\n  {row.verdict}: {row.sentence}\n")
+    typer.echo(result.path)
+    if output is not None:
+        from multires.results import export
+
+        export(result.table, output)
+
+
+@app.command()
+def models() -> None:
+    """Every model that can be named, with its layers, frame periods, parameters and size."""
+    from multires.models import models_table
+
+    with pd.option_context("display.max_rows", 200, "display.width", 200, "display.max_colwidth", 60):
+        typer.echo(models_table().to_string(index=False))
+
+
+@app.command()
+def convert(source: Annotated[str, typer.Argument(help="A registry key, file or URL of a published checkpoint.")],
+            target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")]) -> None:  # fmt: skip
+    """Write a checkpoint as safetensors, with its configuration in the header."""
+    from multires.models import convert as convert_checkpoint
+
+    typer.echo(convert_checkpoint(source, target))
+
+
+@app.command()
+def book(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+         force: Annotated[bool, typer.Option(help="Execute notebooks again though nothing changed.")] = False) -> None:  # fmt: skip
+    """Execute the notebooks and build the book; needs a checkout of the repository."""
+    from multires.book import build_book
+
+    typer.echo(build_book(profile=profile, data=data or None, seed=seed, workspace=workspace, force=force))
+
+
+def main() -> None:
+    """Run the command line; what is wrong with the input is said in one sentence, and the exit status is 2."""
+    try:
+        app()
+    except MultiresError as error:
+        typer.echo(f"multires: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("multires: interrupted; the next run continues from here", err=True)
+        sys.exit(130)

@@ -1,0 +1,351 @@
+"""Layers to vectors: which segments to look at, their pooling, and the on-disk store."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+import zarr
+from jaxtyping import Float
+from tqdm.auto import tqdm
+
+from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
+from multires.errors import MultiresError
+from multires.models.layers import Layer, LayeredModel
+
+FRAME_PERIODS = (0.02, 0.04, 0.08)
+"""Seconds; the grids on which frames are compared."""
+
+UNITS = ("phone", "word", "utterance", "frame20", "frame40", "frame80")
+"""Kinds of segment. ``frameN`` is one window of N milliseconds."""
+
+_COARSEST = FRAME_PERIODS[-1]
+_SHARD_SECONDS = 900.0
+_EDGE = 1e-6  # of a frame: keeps 0.06 / 0.02 from becoming frame 2
+
+
+def segment_table(corpus: Corpus, *, frames: int, seed: int, parts_of_speech: Mapping[str, str] = {}) -> pd.DataFrame:  # noqa: B006
+    """Every utterance, word and phone of a corpus, and a sample of its frames.
+
+    Frames are sampled in nested windows: a random 80 ms window of the utterance, a random 40 ms half of it, and a
+    random 20 ms half of that. Row i of ``frame20``, ``frame40`` and ``frame80`` therefore looks at the same place,
+    and layers of different frame periods can be compared like with like on any of them.
+
+    Parameters
+    ----------
+    corpus
+        Utterances without alignment give frames only.
+    frames
+        How many frames to sample from each split, in proportion to duration.
+    seed
+        Of the sample of frames.
+    parts_of_speech
+        Further parts of speech by word; the corpus's own come first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a segment, utterances in corpus order, with columns unit, utterance, speaker, split, label, start, end
+        (seconds), word (the word a phone or frame is in), part_of_speech and semantic_class (of that word). The label
+        of an utterance is its speaker, that of a frame the phone at its centre. Unknown entries are empty strings.
+    """
+    tags = {**parts_of_speech, **corpus.parts_of_speech}
+    total = {split: sum(u.duration for u in corpus if u.split == split) for split in corpus.splits}
+    rows: list[tuple[str, str, str, str, str, float, float, str, str, str]] = []
+    for position, utterance in enumerate(corpus):
+        share = frames * utterance.duration / total[utterance.split]
+        rng = np.random.default_rng([seed, position])
+        windows = _sample_windows(utterance.duration, share, rng)
+        for unit, label, start, end, word in _segments(utterance, windows):
+            rows.append(
+                (unit, utterance.id, utterance.speaker, utterance.split, label, start, end,
+                 word, tags.get(word, ""), corpus.semantic_classes.get(word, ""))
+            )  # fmt: skip
+    columns = ["unit", "utterance", "speaker", "split", "label", "start", "end", "word", "part_of_speech", "semantic_class"]
+    table = pd.DataFrame(rows, columns=columns)
+    if table.empty:
+        raise MultiresError(f"corpus {corpus.name}: no utterance is long enough for a single 80 ms frame")
+    return table
+
+
+def _sample_windows(duration: float, share: float, rng: np.random.Generator) -> list[tuple[float, float, float]]:
+    """Start times of nested 80, 40 and 20 ms windows, in order of time; `share` may be fractional."""
+    available = int(duration / _COARSEST) - 1  # the last frames of an utterance may lack a full receptive field
+    wanted = min(max(available, 0), int(share) + int(rng.random() < share % 1))
+    chosen = np.sort(rng.choice(available, wanted, replace=False)) if wanted else np.empty(0)
+    halves = rng.integers(0, 2, size=(wanted, 2))
+    return [
+        (start, start + 0.04 * half, start + 0.04 * half + 0.02 * quarter)
+        for start, (half, quarter) in zip(chosen * _COARSEST, halves, strict=True)
+    ]
+
+
+def _segments(
+    utterance: Utterance, windows: Sequence[tuple[float, float, float]]
+) -> Iterator[tuple[str, str, float, float, str]]:
+    """Unit, label, start, end and word of each segment of one utterance."""
+    words, phones = utterance.words or (), utterance.phones or ()
+    yield "utterance", utterance.speaker, 0.0, utterance.duration, ""
+    for phone in phones:
+        if phone.label != SILENCE:
+            yield "phone", phone.label, phone.start, phone.end, _label_at(words, (phone.start + phone.end) / 2)
+    for word in words:
+        yield "word", word.label, word.start, word.end, word.label
+    for column, period in enumerate(reversed(FRAME_PERIODS)):
+        for starts in windows:
+            start, centre = starts[column], starts[column] + period / 2
+            unit = f"frame{round(period * 1000)}"
+            yield unit, _label_at(phones, centre), start, start + period, _label_at(words, centre)
+
+
+def _label_at(segments: Sequence[Segment], time: float) -> str:
+    return next((segment.label for segment in segments if segment.start <= time < segment.end), "")
+
+
+def frame_range(
+    start: Float[np.ndarray, " segments"], end: Float[np.ndarray, " segments"], frame_period: float, frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First frame and one past the last frame of each segment: floor(start / period) to ceil(end / period).
+
+    At least one frame each, none past the last of the `frames` there are. This is how layer-wise analysis
+    (Pasad et al., 2021) reads segments.
+    """
+    first = np.floor(np.asarray(start) / frame_period + _EDGE).astype(int)
+    past = np.ceil(np.asarray(end) / frame_period - _EDGE).astype(int)
+    first = np.clip(first, 0, frames - 1)
+    return first, np.clip(past, first + 1, frames)
+
+
+def pool(
+    frames: Float[np.ndarray, "frames dim"], start: np.ndarray, end: np.ndarray, frame_period: float
+) -> Float[np.ndarray, "segments dim"]:
+    """The mean of each segment's frames (see `frame_range`), in float32.
+
+    Parameters
+    ----------
+    frames
+        One utterance's frames at one layer.
+    start, end
+        Seconds; one pair a segment.
+    frame_period
+        Seconds per frame.
+    """
+    first, past = frame_range(start, end, frame_period, len(frames))
+    sums = np.zeros((len(frames) + 1, frames.shape[1]))
+    np.cumsum(frames, axis=0, dtype=np.float64, out=sums[1:])
+    return ((sums[past] - sums[first]) / (past - first)[:, None]).astype(np.float32)
+
+
+def serves(layer: Layer, unit: str) -> bool:
+    """Whether a layer's frames are fine enough for a unit: a 40 ms layer has no 20 ms frames."""
+    return not unit.startswith("frame") or layer.frame_period <= int(unit.removeprefix("frame")) / 1000 + 1e-9
+
+
+class FeatureStore:
+    """One model's segment vectors on disk: zarr groups ``shard-0003/phone``, an array a layer, rows as in the table.
+
+    A shard is written under a temporary name and renamed when it is whole, so that an interrupted extraction loses
+    at most the shard it was in, and shards may be written by different processes.
+
+    Parameters
+    ----------
+    path
+        The zarr folder of one model.
+    segments
+        The table that `segment_table` gave.
+    """
+
+    def __init__(self, path: Path, segments: pd.DataFrame) -> None:
+        self.path = path
+        self.segments = segments
+
+    def units(self) -> list[str]:
+        """The kinds of segment there are."""
+        return [unit for unit in UNITS if (self.segments["unit"] == unit).any()]
+
+    def labels(self, unit: str) -> pd.DataFrame:
+        """The rows of one unit, in the order of `vectors`."""
+        return self.segments[self.segments["unit"] == unit].reset_index(drop=True)
+
+    def vectors(self, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
+        """One layer's vectors, float32, in the order of `labels`."""
+        parts = [np.asarray(self._array(shard, unit, layer)) for shard in self._shards()]
+        return np.concatenate([part for part in parts if len(part)])
+
+    def dataset(self, unit: str, layers: Iterable[str]) -> xr.Dataset:
+        """Several layers of one unit as a labelled dataset: dimensions segment and, for each width, dim."""
+        labels = self.labels(unit)
+        variables = {}
+        for layer in layers:
+            values = self.vectors(layer, unit)
+            variables[layer] = (("segment", f"dim{values.shape[1]}"), values)
+        coords = {name: ("segment", labels[name].to_numpy()) for name in labels.columns if name != "unit"}
+        return xr.Dataset(variables, coords, attrs={"model": self.path.stem, "unit": unit})
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.path.glob("shard-*"))
+
+    def _array(self, shard: Path, unit: str, layer: str) -> np.ndarray:
+        try:
+            return zarr.open_array(shard / unit / layer, mode="r")[:]
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise MultiresError(
+                f"cannot read {shard / unit / layer}: {error}; delete {shard} to have it extracted again"
+            ) from error
+
+
+def fingerprint(model: LayeredModel) -> str:
+    """Changes whenever a weight or the key does."""
+    digest = hashlib.sha256(model.key.encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def extract(
+    model: LayeredModel,
+    corpus: Corpus,
+    segments: pd.DataFrame,
+    path: Path,
+    *,
+    layers: Sequence[str] | None = None,
+    device: str = "cpu",
+    batch_seconds: float = 80.0,
+    progress: bool = True,
+) -> FeatureStore:
+    """Run a model over a corpus and keep the pooled vectors of every segment at every layer.
+
+    Parameters
+    ----------
+    model, corpus, segments
+        Utterances that have no row in `segments` are not run.
+    path
+        The zarr folder; shards that are there already are kept, so that an interrupted run continues.
+    layers
+        Names of the layers to keep; all where None.
+    device, batch_seconds
+        Where to run, and how much (padded) audio at a time.
+
+    Raises
+    ------
+    MultiresError
+        For an unknown layer, a folder that cannot be written, or output that is not finite (named by utterance and
+        layer).
+    """
+    kept = choose_layers(model, layers)
+    model = model.to(device).eval()
+    rows = dict(list(segments.groupby("utterance", sort=False)))
+    utterances = [utterance for utterance in corpus if utterance.id in rows]
+    with tqdm(
+        total=round(sum(u.duration for u in utterances)), desc=f"extract {model.key}", unit="s audio", disable=not progress
+    ) as bar:
+        for number, shard in enumerate(_shards(utterances)):
+            target = path / f"shard-{number:04d}"
+            if not target.exists():
+                vectors = _run_shard(model, kept, shard, rows, device, batch_seconds, bar)
+                _write_shard(target, kept, vectors)
+            else:
+                bar.update(round(sum(u.duration for u in shard)))
+    return FeatureStore(path, segments)
+
+
+def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:
+    """The layers of a model by name, in order of computation; all where `names` is None."""
+    known = {layer.name: layer for layer in model.layers}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise MultiresError(f"{model.key} has no layer {', '.join(unknown)}: choose from {', '.join(known)}")
+    return [layer for layer in model.layers if names is None or layer.name in names]
+
+
+def _shards(utterances: Sequence[Utterance]) -> Iterator[list[Utterance]]:
+    shard: list[Utterance] = []
+    for utterance in utterances:
+        shard.append(utterance)
+        if sum(u.duration for u in shard) >= _SHARD_SECONDS:
+            yield shard
+            shard = []
+    if shard:
+        yield shard
+
+
+def _batches(utterances: Sequence[Utterance], batch_seconds: float) -> Iterator[list[Utterance]]:
+    """Utterances of similar length together, the longest first, so that what does not fit in memory shows at once."""
+    batch: list[Utterance] = []
+    for utterance in sorted(utterances, key=lambda u: u.duration, reverse=True):
+        if batch and batch[0].duration * (len(batch) + 1) > batch_seconds:
+            yield batch
+            batch = []
+        batch.append(utterance)
+    if batch:
+        yield batch
+
+
+def _run_shard(
+    model: LayeredModel,
+    layers: Sequence[Layer],
+    utterances: Sequence[Utterance],
+    rows: Mapping[str, pd.DataFrame],
+    device: str,
+    batch_seconds: float,
+    bar: tqdm,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Vectors by unit and layer, rows in the order of the utterances given."""
+    pooled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for batch in _batches(utterances, batch_seconds):
+        audio = [utterance.audio for utterance in batch]
+        lengths = torch.tensor([len(samples) for samples in audio])
+        waveforms = torch.zeros(len(audio), int(lengths.max()))
+        for row, samples in enumerate(audio):
+            waveforms[row, : len(samples)] = torch.from_numpy(samples)
+        with torch.inference_mode():
+            outputs = model(waveforms.to(device), lengths.to(device))
+        for row, utterance in enumerate(batch):
+            frames = outputs.utterance(row)
+            pooled[utterance.id] = _pool_utterance(utterance, frames, layers, rows[utterance.id])
+        bar.update(round(lengths.sum().item() / SAMPLE_RATE))
+    merged: dict[str, dict[str, np.ndarray]] = {}
+    for unit in UNITS:
+        for layer in layers:
+            parts = [pooled[u.id][unit][layer.name] for u in utterances if layer.name in pooled[u.id].get(unit, {})]
+            if parts:
+                merged.setdefault(unit, {})[layer.name] = np.concatenate(parts)
+    return merged
+
+
+def _pool_utterance(
+    utterance: Utterance, frames: Mapping[str, torch.Tensor], layers: Sequence[Layer], rows: pd.DataFrame
+) -> dict[str, dict[str, np.ndarray]]:
+    vectors: dict[str, dict[str, np.ndarray]] = {}
+    times = {unit: (part["start"].to_numpy(), part["end"].to_numpy()) for unit, part in rows.groupby("unit")}
+    for layer in layers:
+        values = frames[layer.name].float().cpu().numpy()
+        if not len(values):
+            raise MultiresError(f"{utterance.id}: too short ({utterance.duration:.3f} s) for a frame at {layer.name}")
+        if not np.isfinite(values).all():
+            raise MultiresError(f"{utterance.id}: layer {layer.name} gave NaN or infinity; check the audio and weights")
+        for unit, (start, end) in times.items():
+            if serves(layer, unit):
+                vectors.setdefault(unit, {})[layer.name] = pool(values, start, end, layer.frame_period)
+    return vectors
+
+
+def _write_shard(target: Path, layers: Sequence[Layer], vectors: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for unit in UNITS:
+            for layer in layers:
+                if serves(layer, unit):
+                    values = vectors.get(unit, {}).get(layer.name, np.empty((0, layer.dim), np.float32))
+                    zarr.save_array(partial / unit / layer.name, values)
+        partial.rename(target)
+    except OSError as error:
+        raise MultiresError(f"cannot write {target}: {error.strerror or error}; choose another workspace") from error

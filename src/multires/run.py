@@ -1,0 +1,258 @@
+"""One run: its checked parameters, its workspace, and what has been made there already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from multires import features
+from multires.corpus import Corpus, load_corpus
+from multires.errors import MultiresError
+from multires.models import load_model
+from multires.models.layers import LayeredModel
+from multires.profiles import Profile, get_profile, positive_integer
+from multires.results import provenance, read_table, write_table
+
+FORMAT = 1
+"""Part of every key: raised when what the stages compute changes, so that older workspaces are not mixed in."""
+
+ACOUSTIC = ("mel", "mfcc")
+"""The acoustic features that serve as view and as baseline, extracted like models."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tidy table, its provenance, and the file that holds it."""
+
+    table: pd.DataFrame
+    source: Mapping[str, Any]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to look at: its name, the seed of its weights where they are random, and how tables call it."""
+
+    name: str
+    seed: int
+
+    @property
+    def condition(self) -> str:
+        """The name without decoration: ``multi`` for ``untrained/multi-small``."""
+        return re.sub(r"-(small|base|large|xlarge)$", "", self.name.rpartition("/")[2])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `open_run` gives; stages take it and keep what they make in its workspace."""
+
+    profile: Profile
+    seed: int
+    workspace: Path
+    data: Path | None
+    layers: tuple[str, ...] | None
+    device: str
+    progress: bool = field(default=True, compare=False)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The utterances, read or synthesised when first asked for."""
+        return load_corpus(
+            self.profile.corpus,
+            self.data,
+            splits=self.profile.splits or None,
+            seed=self.seed,
+            hours=self.profile.hours,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Every segment that vectors are extracted for (see `multires.features.segment_table`)."""
+        self._check_splits()
+        return features.segment_table(self.corpus, frames=self.profile.frames, seed=self.seed)
+
+    def _check_splits(self) -> None:
+        for split in (*self.profile.train, *self.profile.evaluation):
+            if split not in self.corpus.splits:
+                raise MultiresError(
+                    f"the corpus at {self.data or self.corpus.name} has no split {split!r} (it has "
+                    f"{', '.join(self.corpus.splits)}): set train and evaluation to splits that it has"
+                )
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Every model of the run, untrained ones once for each seed."""
+        return [
+            Subject(name, seed)
+            for name in self.profile.models
+            for seed in (self.profile.model_seeds if name.startswith("untrained/") else (0,))
+        ]
+
+    def model(self, subject: Subject) -> LayeredModel:
+        """The model itself, on the CPU."""
+        return load_model(subject.name, seed=subject.seed)
+
+    def features(self, name: str, seed: int = 0) -> features.FeatureStore:
+        """The vectors of one model, extracted where the workspace does not hold them yet."""
+        model = load_model(name, seed=seed)
+        layers = None if name in ACOUSTIC else self.layers
+        if layers is not None:
+            layers = tuple(layer.name for layer in features.choose_layers(model, layers))
+        key = _digest(FORMAT, self.corpus.fingerprint, self.profile.frames, self.seed, features.fingerprint(model), layers)
+        slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{name}-{seed}").strip("-")[-60:]
+        path = self.workspace / "features" / f"{slug}-{key}"
+        return features.extract(
+            model, self.corpus, self.segments, path, layers=layers, device=self.device, progress=self.progress
+        )
+
+    def table(
+        self,
+        stage: str,
+        parameters: Mapping[str, Any],
+        compute: Callable[[], pd.DataFrame],
+        *,
+        corpus: bool = True,
+    ) -> Result:
+        """A stage's table from the workspace, or computed and kept there.
+
+        Parameters
+        ----------
+        stage
+            Names the file.
+        parameters
+            All that the table depends on besides the corpus and seed; they stand in the provenance.
+        compute
+            Gives the table.
+        corpus
+            False for tables that do not depend on any speech.
+        """
+        speech = (
+            {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, "frames": self.profile.frames}
+            if corpus
+            else {}
+        )
+        parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
+        key = _digest(FORMAT, stage, parameters)
+        path = self.workspace / "tables" / f"{self.profile.name}-{stage}-{key}.parquet"
+        if path.exists():
+            try:
+                table, source = read_table(path)
+                return Result(table, source, path)
+            except MultiresError as error:
+                if self.progress:
+                    print(f"{error}; making it again")
+        table = compute()
+        more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
+        source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more)
+        write_table(table, path, source)
+        return Result(table, source, path)
+
+
+def open_run(
+    profile: str = "embedded",
+    *,
+    data: str | Path | None = None,
+    seed: int = 0,
+    workspace: str | Path = "workspace",
+    layers: str | list[str] | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Check the parameters of a run and make its workspace.
+
+    Parameters
+    ----------
+    profile
+        embedded, librispeech or paper (see `multires.profiles`).
+    data
+        The folder of the corpus; needed by every profile but embedded.
+    seed
+        Of synthesis, sampling, clusters, probes and bootstraps.
+    workspace
+        The folder where vectors and tables are kept; made where it is missing.
+    layers
+        Names of the layers to look at, as a list or a comma-separated string; all where None or empty.
+    device
+        cpu, cuda or cuda:N.
+    overrides
+        Fields of the profile to replace; None keeps the profile's own value.
+
+    Raises
+    ------
+    MultiresError
+        With one sentence that names the parameter, before any work is done.
+    """
+    chosen = get_profile(profile, **overrides)
+    seed = positive_integer("seed", seed, lowest=0)
+    if isinstance(layers, str):
+        layers = [name.strip() for name in layers.split(",") if name.strip()]
+    run = Run(
+        profile=chosen,
+        seed=seed,
+        workspace=_writable(workspace),
+        data=_data_folder(chosen, data),
+        layers=tuple(layers) if layers else None,
+        device=_device(device),
+        progress=bool(progress),
+    )
+    for subject in run.subjects:
+        model = run.model(subject)
+        features.choose_layers(model, run.layers)
+    load_model(chosen.reference_model)
+    return run
+
+
+def _data_folder(profile: Profile, data: str | Path | None) -> Path | None:
+    if not data:
+        if profile.corpus == "embedded":
+            return None
+        raise MultiresError(
+            f"profile {profile.name!r} reads speech from a folder: set data (make book DATA=..., --data, -p data ...)"
+        )
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise MultiresError(f"data: there is no folder {folder}")
+    return folder.resolve()
+
+
+def _writable(workspace: str | Path) -> Path:
+    folder = Path(workspace).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise MultiresError(
+            f"workspace {folder} cannot be written ({error.strerror or error}): choose another folder"
+        ) from error
+    return folder
+
+
+def _device(device: str) -> str:
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N") from error
+    if kind not in ("cpu", "cuda"):
+        raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise MultiresError(f"device {device!r} was asked for, but torch sees no GPU here: choose cpu")
+    return device
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
