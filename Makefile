@@ -1,0 +1,70 @@
+# The commands of this project; `make` or `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= embedded
+DATA ?=
+SEED ?= 0
+WORKSPACE ?= workspace
+OUTPUT ?= build
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test quick lint format notebooks check experiment clean distclean
+
+help: ## list the commands
+	@echo "multires: an executable companion to a paper on multi-resolution speech models"
+	@echo
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables of make book: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) WORKSPACE=$(WORKSPACE) OUTPUT=$(OUTPUT)"
+	@echo "On real speech: make book PROFILE=librispeech DATA=/folder/of/LibriSpeech"
+
+env: $(INSTALLED) ## make the environment in .venv from requirements.lock
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed; name a Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: $$($(PYTHON) --version 2>&1) does not serve; name a Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+book: env ## run the notebooks and build the book (PROFILE, DATA, SEED, WORKSPACE)
+	@$(BIN)/python -m multires.book --profile "$(PROFILE)" --data "$(DATA)" --seed "$(SEED)" --workspace "$(WORKSPACE)" --output "$(OUTPUT)"
+
+check: env ## check the built pages of PROFILE: figures, links, no traceback
+	@$(BIN)/python -m multires.book --profile "$(PROFILE)" --output "$(OUTPUT)" --check
+
+test: env ## run the whole test suite
+	$(BIN)/python -m pytest
+
+quick: env ## run the tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -m "not slow" -n auto
+
+lint: env ## check style, types, and that the notebooks match their sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m multires.notebooks check
+
+format: env ## mend what `make lint` can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: env ## write notebooks/*.ipynb anew from their .py sources
+	$(BIN)/python -m multires.notebooks sync
+
+experiment: env ## run the controlled experiment (downsampling x auxiliary loss)
+	$(BIN)/multires experiment
+
+clean: ## delete built pages and executed notebooks
+	rm -rf "$(OUTPUT)"
+
+distclean: clean ## also delete the workspace and the environment
+	rm -rf "$(WORKSPACE)" "$(VENV)"

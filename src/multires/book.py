@@ -1,0 +1,335 @@
+"""The book: every notebook run through papermill where something changed, then the pages built and checked."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+import multires
+from multires.errors import MultiresError
+from multires.notebooks import checkout
+from multires.pages import check_pages
+
+LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
+"""What the last notebook leaves in ``<workspace>/book`` for the landing page."""
+
+_MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
+_CONFIGURATION = ("_config.yml", "_toc.yml")
+_BUILDERS = ("book.py", "cli.py", "notebooks.py", "pages.py")
+"""Modules that no notebook's result depends on."""
+
+
+def build_book(
+    profile: str = "embedded",
+    data: str | Path | None = None,
+    seed: int = 0,
+    workspace: str | Path = "workspace",
+    output: str | Path = "build",
+    *,
+    force: bool = False,
+    root: Path | None = None,
+) -> Path:
+    """Execute the notebooks, build the pages and check them.
+
+    A notebook is executed again only when it, the package, the data or a parameter has changed. The notebooks run in
+    the current folder, so `data` and `workspace` mean there what they mean to the caller.
+
+    Parameters
+    ----------
+    profile, data, seed, workspace
+        Handed to each notebook that declares them.
+    output
+        The folder for executed notebooks, assembled sources and pages; made if missing.
+    force
+        Execute every notebook even if nothing has changed.
+    root
+        The checkout, by default the one that this package runs from.
+
+    Returns
+    -------
+    Path
+        The page to open.
+
+    Raises
+    ------
+    MultiresError
+        Where a notebook fails (with its cell and last error line), the build warns, or a page has a fault.
+    """
+    root = checkout() if root is None else root
+    output = Path(output)
+    executed = output / "notebooks" / profile
+    parameters: dict[str, Any] = {"profile": profile, "seed": seed, "workspace": str(workspace)}
+    if data is not None and str(data):
+        parameters["data"] = str(data)
+    _make_folder(executed)
+    changed = _execute_all(root, executed, parameters, Path(workspace) / "book", force)
+    assembled = output / "book" / profile
+    _assemble(root, executed, assembled)
+    html = output / "html" / profile
+    _render(assembled, html, force or changed)
+    faults = check_pages(html, root / "_toc.yml", hidden=(str(root.resolve()), str(Path.home())))
+    if faults:
+        raise MultiresError(f"the pages in {html} are built but have faults:\n  " + "\n  ".join(faults))
+    return html / "index.html"
+
+
+def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], landing: Path, force: bool) -> bool:
+    """Bring every executed copy up to date; the last notebook follows all the others. True if any was executed."""
+    notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    if not notebooks:
+        raise MultiresError(f"no notebooks in {root / 'notebooks'}: run `make notebooks`")
+    _refuse_unknown(notebooks, parameters)
+    common = _common_key(parameters)
+    keys = [_digest(common, notebook.name.encode(), notebook.read_bytes()) for notebook in notebooks]
+    keys[-1] = _digest(*(key.encode() for key in keys))
+    changed = False
+    for index, (notebook, key) in enumerate(zip(notebooks, keys, strict=True), start=1):
+        last = index == len(notebooks)
+        target = executed / notebook.name
+        say = f"[{index}/{len(notebooks)}] {notebook.stem}"
+        if not force and _key_of(target) == key and (not last or _landing_complete(executed / "landing")):
+            print(f"{say}: nothing has changed", flush=True)
+            continue
+        print(f"{say}: running", flush=True)
+        if last:
+            for name in LANDING:
+                (landing / name).unlink(missing_ok=True)
+        began = time.monotonic()
+        _execute(notebook, target, parameters, key)
+        if last:
+            _keep_landing(notebook, landing, executed / "landing")
+        print(f"{say}: done in {time.monotonic() - began:.0f} s", flush=True)
+        changed = True
+    return changed
+
+
+def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: str) -> None:
+    """Run one notebook to `target`, which appears only when every cell has succeeded."""
+    declared = papermill.inspect_notebook(str(notebook))
+    given = {name: value for name, value in parameters.items() if name in declared}
+    partial = target.with_name(f"{target.stem}.running.ipynb")
+    failed = target.with_name(f"{target.stem}.failed.ipynb")
+    target.unlink(missing_ok=True)
+    failed.unlink(missing_ok=True)
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(partial),
+            given,
+            kernel_name="python3",
+            start_timeout=180,
+            progress_bar={"desc": notebook.stem, "leave": False} if sys.stderr.isatty() else False,
+        )
+    except papermill.PapermillExecutionError as error:
+        os.replace(partial, failed)
+        first = next((line for line in error.source.splitlines() if line.strip()), "")
+        said = str(error.evalue).strip().splitlines()
+        raise MultiresError(
+            f"notebooks/{notebook.name} stopped in cell {error.cell_index} (`{first.strip()}`): "
+            f"{error.ename}: {said[-1] if said else ''}\n  the notebook up to there: {failed}"
+        ) from error
+    finished = nbformat.read(partial, as_version=4)
+    finished.metadata["multires"] = {"key": key}
+    _tidy(finished)
+    nbformat.write(finished, partial)
+    os.replace(partial, target)
+
+
+def _tidy(notebook: Any) -> None:
+    """Make an executed notebook fit to publish.
+
+    Papermill's records hold paths of this machine; progress bars are of no use on a page. A figure's alternative text,
+    caption and name, which the notebook computes and puts under ``figure`` in the output's metadata, move to where
+    MyST-NB reads them.
+    """
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
+        for output in cell.outputs:
+            said = output.get("metadata", {}).get("figure")
+            if said:
+                options = cell.metadata.setdefault("mystnb", {})
+                options["image"] = {"alt": said["alt"]}
+                if "caption" in said:
+                    options["figure"] = {"caption": said["caption"], "name": said["name"]}
+
+
+def _is_progress(output: Any) -> bool:
+    if output.output_type == "stream" and output.name == "stderr":
+        lines = [line for line in output.text.replace("\r", "\n").splitlines() if line.strip()]
+        return all("it/s]" in line or "s/it]" in line or "/s]" in line or "?it" in line for line in lines)
+    return output.output_type == "display_data" and "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
+def _refuse_unknown(notebooks: list[Path], parameters: Mapping[str, Any]) -> None:
+    declared = {name for notebook in notebooks for name in papermill.inspect_notebook(str(notebook))}
+    for name in parameters:
+        if name not in declared:
+            raise MultiresError(f"no notebook has a parameter {name!r}: they have {', '.join(sorted(declared))}")
+
+
+def _keep_landing(notebook: Path, landing: Path, kept: Path) -> None:
+    """Keep the landing page's files with the executed notebooks: another run may write others to the workspace."""
+    for name in LANDING:
+        if not (landing / name).is_file():
+            (kept.parent / notebook.name).unlink(missing_ok=True)
+            raise MultiresError(
+                f"notebooks/{notebook.name} did not write {landing / name}, which the landing page shows"
+            )
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(landing, kept)
+
+
+def _landing_complete(kept: Path) -> bool:
+    return all((kept / name).is_file() for name in LANDING)
+
+
+def _assemble(root: Path, executed: Path, assembled: Path) -> None:
+    """Lay out what Jupyter Book reads: configuration, prose, executed notebooks and what they computed."""
+    shutil.rmtree(assembled, ignore_errors=True)
+    shutil.copytree(root / "book", assembled / "book", ignore=shutil.ignore_patterns("_static", "_generated"))
+    shutil.copytree(root / "book" / "_static", assembled / "_static")
+    for name in _CONFIGURATION:
+        shutil.copy2(root / name, assembled / name)
+    (assembled / "notebooks").mkdir()
+    for notebook in (root / "notebooks").glob("[0-9]*.ipynb"):
+        shutil.copy2(executed / notebook.name, assembled / "notebooks" / notebook.name)
+    generated = assembled / "book" / "_generated"
+    shutil.copytree(executed / "landing", generated)
+    alt = " ".join((generated / "headline_alt.txt").read_text(encoding="utf-8").split())
+    (generated / "headline.md").write_text(
+        f"```{{image}} headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
+    )
+    mathjax = assembled / "_extra" / "mathjax"
+    mathjax.mkdir(parents=True)
+    shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
+
+
+def _mathjax() -> Path:
+    """MathJax as one file, from the package that ships it, so that equations are set offline."""
+    package, name = _MATHJAX
+    try:
+        return Path(str(metadata.distribution(package).locate_file(f"{package}/{name}")))
+    except metadata.PackageNotFoundError as error:
+        raise MultiresError(f"the package {package} is missing: install multires[book], or run `make env`") from error
+
+
+def _render(assembled: Path, html: Path, force: bool) -> None:
+    """Run Jupyter Book, warnings being errors; the pages in `html` are replaced only by a complete build."""
+    key = _digest(*(part for path in _files(assembled) for part in (str(path).encode(), path.read_bytes())))
+    stamp = html / ".sources"
+    if not force and stamp.is_file() and stamp.read_text() == key:
+        print("pages: nothing has changed", flush=True)
+        return
+    print("pages: building", flush=True)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(assembled), "--all"]
+    command += ["--warningiserror", "--nitpick", "--keep-going", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    built = assembled / "_build" / "html"
+    if done.returncode != 0 or not (built / "index.html").is_file():
+        told = [line for line in done.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
+        raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(told or [done.stderr[-2000:]]))
+    (built / stamp.name).write_text(key)
+    shutil.rmtree(html, ignore_errors=True)
+    html.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(built, html)
+    print(f"pages: done in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _common_key(parameters: Mapping[str, Any]) -> bytes:
+    """What every notebook's result depends on: the package, its libraries, the parameters, the data."""
+    package = Path(multires.__file__).parent
+    digest = hashlib.sha256(repr(sorted(parameters.items())).encode())
+    digest.update(platform.python_version().encode())
+    for distribution in sorted(f"{each.metadata['Name']} {each.version}" for each in metadata.distributions()):
+        digest.update(distribution.encode())
+    for path in _files(package):
+        name = str(path.relative_to(package))
+        if name not in _BUILDERS:
+            digest.update(name.encode() + path.read_bytes())
+    if "data" in parameters:
+        for path in _files(Path(parameters["data"])):
+            digest.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    return digest.digest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def _key_of(target: Path) -> str | None:
+    try:
+        return str(nbformat.read(target, as_version=4).metadata["multires"]["key"])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MultiresError(f"cannot write {folder}: {error.strerror}; choose another output folder") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the book, or only check its pages, and print the page to open."""
+    parser = argparse.ArgumentParser(prog="python -m multires.book", description=__doc__)
+    parser.add_argument("--profile", default="embedded", help="embedded, librispeech or paper")
+    parser.add_argument("--data", default="", help="folder of the corpus, for profiles that need one")
+    parser.add_argument("--seed", default="0", help="whole number from which all randomness comes")
+    parser.add_argument("--workspace", default="workspace", help="folder for features, tables and models")
+    parser.add_argument("--output", default="build", help="folder for executed notebooks and pages")
+    parser.add_argument("--force", action="store_true", help="execute every notebook even if nothing has changed")
+    parser.add_argument("--check", action="store_true", help="only check the pages that are there")
+    given = parser.parse_args(arguments)
+    # The kernels' debugger warns about frozen modules on standard error; nothing here is debugged.
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    try:
+        if given.check:
+            return _report(Path(given.output) / "html" / given.profile)
+        if not given.seed.isdecimal():
+            raise MultiresError(f"seed must be a whole number from 0, not {given.seed!r}")
+        page = build_book(given.profile, given.data, int(given.seed), given.workspace, given.output, force=given.force)
+    except MultiresError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"\nthe book: {page.resolve()}")
+    return 0
+
+
+def _report(html: Path) -> int:
+    root = checkout()
+    faults = check_pages(html, root / "_toc.yml", hidden=(str(root), str(Path.home())))
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    pages = len(list(html.rglob("*.html")))
+    print(f"{html}: {pages} pages, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
