@@ -1,0 +1,86 @@
+"""One door to the three kinds of corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from multires.corpus.synthetic import load_embedded
+from multires.corpus.utterance import Corpus, Utterance
+from multires.errors import MultiresError, choose
+
+KINDS = ("embedded",)
+
+
+def load_corpus(
+    kind: str = "embedded",
+    root: str | Path | None = None,
+    *,
+    splits: Sequence[str] | str | None = None,
+    alignments: str | Path | None = None,
+    seed: int = 0,
+    hours: float | None = None,
+    cache: str | Path | None = None,
+    limit: int | None = None,
+    force_align: bool = False,
+    progress: bool = True,
+) -> Corpus:
+    """Utterances with audio that is read when asked for, and timed words and phones where known.
+
+    Parameters
+    ----------
+    kind
+        ``embedded``: synthetic speech with exact times, made on first use; ``librispeech``: LibriSpeech's layout;
+        ``folder``: audio files with alignments or text beside them.
+    root
+        The folder to read; not for ``embedded``.
+    splits
+        Which parts: ``train`` and ``evaluation`` for ``embedded``; LibriSpeech's own, such as ``dev-clean``; the first
+        level of sub-folders for ``folder``. All that are there when not given.
+    alignments
+        For ``librispeech``, the folder of TextGrids; ``alignments`` in or beside `root` when not given.
+    seed
+        For ``embedded``: the same seed gives the same samples.
+    hours
+        For ``embedded``: how much in all (0.6 when not given); half is for evaluation, but at most 0.3 hours.
+    cache
+        Where ``embedded`` speech and forced alignments are kept; else the variable MULTIRES_CACHE, else the user's
+        cache folder.
+    limit
+        At most this many utterances a split, spread over its speakers.
+    force_align
+        For ``folder``: align text that has no times with PocketSphinx (needs the extra ``align``).
+    progress
+        Show progress bars.
+
+    Raises
+    ------
+    MultiresError
+        Where the kind or a split is unknown, a folder is missing, or nothing in it can be used.
+    """
+    kind = choose("corpus", kind, KINDS)
+    wanted = (splits,) if isinstance(splits, str) else splits
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise MultiresError(f"limit {limit!r} is not a number of utterances: give a whole number from 1 up")
+    corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
+    if limit is None:
+        return corpus
+    return replace(corpus, utterances=spread(corpus.utterances, limit), fingerprint=f"{corpus.fingerprint}-{limit}")
+
+
+def spread(utterances: Sequence[Utterance], limit: int) -> tuple[Utterance, ...]:
+    """At most `limit` utterances of each split, taken in turn from its speakers, in their order."""
+    turns: dict[tuple[str, str], int] = {}
+    ranked = []
+    for place, utterance in enumerate(utterances):
+        key = (utterance.split, utterance.speaker)
+        turns[key] = turns.get(key, -1) + 1
+        ranked.append((turns[key], place, utterance))
+    taken: dict[str, int] = {}
+    kept = []
+    for _, place, utterance in sorted(ranked, key=lambda one: one[:2]):
+        taken[utterance.split] = taken.get(utterance.split, 0) + 1
+        if taken[utterance.split] <= limit:
+            kept.append((place, utterance))
+    return tuple(utterance for _, utterance in sorted(kept, key=lambda one: one[0]))
