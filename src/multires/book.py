@@ -17,6 +17,8 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import default
 
 import multires
 from multires.errors import MultiresError
@@ -30,6 +32,14 @@ _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
 _CONFIGURATION = ("_config.yml", "_toc.yml")
 _BUILDERS = ("book.py", "cli.py", "notebooks.py", "pages.py")
 """Modules that no notebook's result depends on."""
+
+
+class LocalKernelManager(AsyncKernelManager):
+    """Kernels reached through files of this user instead of network ports, where the system has such sockets."""
+
+    @default("transport")
+    def _default_transport(self) -> str:
+        return "tcp" if sys.platform == "win32" else "ipc"
 
 
 def build_book(
@@ -131,6 +141,7 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
             given,
             kernel_name="python3",
             start_timeout=180,
+            kernel_manager_class="multires.book.LocalKernelManager",
             progress_bar={"desc": notebook.stem, "leave": False} if sys.stderr.isatty() else False,
         )
     except papermill.PapermillExecutionError as error:
@@ -214,7 +225,7 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     shutil.copytree(executed / "landing", generated)
     alt = " ".join((generated / "headline_alt.txt").read_text(encoding="utf-8").split())
     (generated / "headline.md").write_text(
-        f"```{{image}} headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
+        f"```{{image}} /book/_generated/headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
     )
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
@@ -239,13 +250,14 @@ def _render(assembled: Path, html: Path, force: bool) -> None:
         return
     print("pages: building", flush=True)
     began = time.monotonic()
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(assembled), "--all"]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(assembled), "--all"]
     command += ["--warningiserror", "--nitpick", "--keep-going", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True)
     built = assembled / "_build" / "html"
     if done.returncode != 0 or not (built / "index.html").is_file():
-        told = [line for line in done.stderr.splitlines() if "WARNING" in line or "ERROR" in line]
-        raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(told or [done.stderr[-2000:]]))
+        said = (done.stdout + done.stderr).splitlines()
+        told = [line for line in said if "WARNING" in line or "ERROR" in line] or said[-20:]
+        raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(told))
     (built / stamp.name).write_text(key)
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)

@@ -148,4 +148,4 @@ def _soup(page: Path) -> BeautifulSoup:
 @cache
 def _anchors(page: Path) -> frozenset[str]:
     soup = _soup(page)
-    return frozenset(str(node[name]) for name in ("id", "name") for node in soup.find_all(attrs={name: True}))
+    return frozenset(str(node[name]) for name in ("id", "name") for node in soup.select(f"[{name}]"))
