@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from multires.corpus.folder import load_folder
+from multires.corpus.librispeech import load_librispeech
+from multires.corpus.spread import spread
 from multires.corpus.synthetic import load_embedded
-from multires.corpus.utterance import Corpus, Utterance
+from multires.corpus.utterance import Corpus
 from multires.errors import MultiresError, choose
 
-KINDS = ("embedded",)
+KINDS = ("embedded", "librispeech", "folder")
 
 
 def load_corpus(
@@ -63,24 +66,15 @@ def load_corpus(
     wanted = (splits,) if isinstance(splits, str) else splits
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise MultiresError(f"limit {limit!r} is not a number of utterances: give a whole number from 1 up")
-    corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
-    if limit is None:
-        return corpus
-    return replace(corpus, utterances=spread(corpus.utterances, limit), fingerprint=f"{corpus.fingerprint}-{limit}")
-
-
-def spread(utterances: Sequence[Utterance], limit: int) -> tuple[Utterance, ...]:
-    """At most `limit` utterances of each split, taken in turn from its speakers, in their order."""
-    turns: dict[tuple[str, str], int] = {}
-    ranked = []
-    for place, utterance in enumerate(utterances):
-        key = (utterance.split, utterance.speaker)
-        turns[key] = turns.get(key, -1) + 1
-        ranked.append((turns[key], place, utterance))
-    taken: dict[str, int] = {}
-    kept = []
-    for _, place, utterance in sorted(ranked, key=lambda one: one[:2]):
-        taken[utterance.split] = taken.get(utterance.split, 0) + 1
-        if taken[utterance.split] <= limit:
-            kept.append((place, utterance))
-    return tuple(utterance for _, utterance in sorted(kept, key=lambda one: one[0]))
+    if kind == "embedded":
+        corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
+        if limit is None:
+            return corpus
+        fingerprint = f"{corpus.fingerprint}-{limit}"
+        return replace(corpus, utterances=tuple(spread(corpus.utterances, limit)), fingerprint=fingerprint)
+    if root is None:
+        raise MultiresError(f"the {kind} corpus needs root: give the folder that holds it")
+    place = Path(root).expanduser()
+    if kind == "librispeech":
+        return load_librispeech(place, splits=wanted, alignments=alignments, limit=limit, progress=progress)
+    return load_folder(place, splits=wanted, force_align=force_align, cache=cache, limit=limit, progress=progress)

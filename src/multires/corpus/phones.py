@@ -4,49 +4,8 @@ from __future__ import annotations
 
 from multires.corpus.utterance import SILENCE
 
-PHONES = tuple(
-    [
-        "aa",
-        "ae",
-        "ah",
-        "ao",
-        "aw",
-        "ay",
-        "b",
-        "ch",
-        "d",
-        "dh",
-        "eh",
-        "er",
-        "ey",
-        "f",
-        "g",
-        "hh",
-        "ih",
-        "iy",
-        "jh",
-        "k",
-        "l",
-        "m",
-        "n",
-        "ng",
-        "ow",
-        "oy",
-        "p",
-        "r",
-        "s",
-        "sh",
-        "t",
-        "th",
-        "uh",
-        "uw",
-        "v",
-        "w",
-        "y",
-        "z",
-        "zh",
-    ]
-)
+_NAMES = "aa ae ah ao aw ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
+PHONES = tuple(_NAMES.split())
 """The 39 phones of ARPAbet as the CMU dictionary uses them, lower case and without stress."""
 
 SILENCES = frozenset({"", "sil", "sp", "spn", "h#", "pau", "epi", "#", "<eps>", "<sil>", "<unk>", "nsn", "[sil]"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from scipy.signal import resample_poly
 from tqdm.auto import tqdm
 
+from multires.corpus.cache import cache_folder
 from multires.corpus.channel import Conditions, microphone, record
 from multires.corpus.grammar import PARTS_OF_SPEECH, SEMANTIC_CLASSES, Sentence, sentences
 from multires.corpus.speaking import Speech, Voice, speak
@@ -40,105 +39,18 @@ _SECONDS_PER_SENTENCE = 2.3
 
 CONDITIONS = Conditions()
 
-TRAIN_VARIANTS = tuple(
-    [
-        "Alex",
-        "Andrea",
-        "Andy",
-        "Annie",
-        "AnxiousAndy",
-        "Denis",
-        "Diogo",
-        "Gene",
-        "Gene2",
-        "Henrique",
-        "Hugo",
-        "Jacky",
-        "Lee",
-        "Marco",
-        "Mario",
-        "Michael",
-        "Mike",
-        "Nguyen",
-        "RicishayMax",
-        "RicishayMax2",
-        "RicishayMax3",
-        "Storm",
-        "Tweaky",
-        "UniRobot",
-        "adam",
-        "anika",
-        "anikaRobot",
-        "announcer",
-        "aunty",
-        "belinda",
-        "boris",
-        "croak",
-        "david",
-        "f1",
-        "grandma",
-        "ian",
-        "iven",
-        "iven2",
-        "iven3",
-        "iven4",
-        "john",
-        "kaukovalta",
-        "linda",
-        "m1",
-        "m2",
-        "m4",
-        "m5",
-        "m7",
-        "m8",
-        "max",
-        "miguel",
-        "mike2",
-        "norbert",
-        "paul",
-        "pedro",
-        "robosoft",
-        "robosoft2",
-        "robosoft3",
-        "robosoft4",
-        "robosoft5",
-        "robosoft6",
-        "robosoft7",
-        "robosoft8",
-        "shelby",
-        "travis",
-        "zac",
-    ]
-)
-EVALUATION_VARIANTS = tuple(
-    [
-        "antonio",
-        "benjamin",
-        "ed",
-        "edward",
-        "edward2",
-        "f4",
-        "grandpa",
-        "gustave",
-        "klatt",
-        "klatt2",
-        "klatt3",
-        "klatt4",
-        "klatt5",
-        "klatt6",
-        "m3",
-        "m6",
-        "marcelo",
-        "michel",
-        "pablo",
-        "quincy",
-        "rob",
-        "robert",
-        "steph",
-        "steph2",
-        "steph3",
-    ]
-)
+_TRAIN_VARIANTS = """
+Alex Andrea Andy Annie AnxiousAndy Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Marco Mario Michael Mike
+Nguyen RicishayMax RicishayMax2 RicishayMax3 Storm Tweaky UniRobot adam anika anikaRobot announcer aunty
+belinda boris croak david f1 grandma ian iven iven2 iven3 iven4 john kaukovalta linda m1 m2 m4 m5 m7 m8 max
+miguel mike2 norbert paul pedro robosoft robosoft2 robosoft3 robosoft4 robosoft5 robosoft6 robosoft7
+robosoft8 shelby travis zac
+"""
+_EVALUATION_VARIANTS = """
+antonio benjamin ed edward edward2 f4 grandpa gustave klatt klatt2 klatt3 klatt4 klatt5 klatt6 m3 m6 marcelo
+michel pablo quincy rob robert steph steph2 steph3
+"""
+TRAIN_VARIANTS, EVALUATION_VARIANTS = tuple(_TRAIN_VARIANTS.split()), tuple(_EVALUATION_VARIANTS.split())
 """Voice variants by split. Variants that share a family name stay in one split, whatever the seed.
 
 Left out: those in which espeak-ng uses random numbers or rereads old memory, so that the same text never gives the same
@@ -187,17 +99,6 @@ def load_embedded(
         semantic_classes=SEMANTIC_CLASSES,
         fingerprint=hashlib.sha256("".join(prints).encode()).hexdigest()[:16],
     )
-
-
-def cache_folder(cache: str | Path | None) -> Path:
-    """Where made speech is kept: the argument, else the variable MULTIRES_CACHE, else the user's cache folder."""
-    chosen = cache or os.environ.get("MULTIRES_CACHE") or platformdirs.user_cache_dir("multires")
-    folder = Path(chosen).expanduser() / "corpus"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MultiresError(f"cannot make the cache folder {folder}: {error.strerror}; choose another cache") from error
-    return folder
 
 
 def _check(seed: object, hours: object) -> None:
@@ -371,8 +272,3 @@ def _utterance(entry: dict[str, Any], folder: Path) -> Utterance:
         phones=tuple(Segment(*segment) for segment in entry["phones"]),
         attributes={"intent": entry["intent"]},
     )
-
-
-def remove_cache(cache: str | Path | None = None) -> None:
-    """Delete all made speech from the cache."""
-    shutil.rmtree(cache_folder(cache), ignore_errors=True)

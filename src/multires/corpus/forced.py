@@ -1,0 +1,94 @@
+"""Forced alignment of text that has no times, offline, with PocketSphinx."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from multires.corpus.alignment import Alignment
+from multires.corpus.phones import SILENCES, from_arpabet
+from multires.corpus.utterance import SILENCE, Segment
+from multires.errors import MultiresError
+
+_FRAMES_PER_SECOND = 100
+
+
+def require_pocketsphinx() -> None:
+    """Raise where PocketSphinx is not installed.
+
+    Raises
+    ------
+    MultiresError
+        With the command that installs it.
+    """
+    try:
+        import pocketsphinx  # noqa: F401
+    except ImportError as error:
+        raise MultiresError("forced alignment needs PocketSphinx: pip install 'multires[align]'") from error
+
+
+def align(audio: np.ndarray, transcript: str) -> Alignment:
+    """Words and phones of a transcript in audio (mono at 16 kHz, shape (samples,)), to 10 ms.
+
+    Uses the American English model that comes with PocketSphinx.
+
+    Raises
+    ------
+    MultiresError
+        Where PocketSphinx is missing, a word is not in its dictionary, or the text does not fit the audio.
+    """
+    require_pocketsphinx()
+    decoder = _decoder()
+    words = re.findall(r"[a-z']+", transcript.lower().replace("’", "'"))
+    if not words:
+        raise MultiresError("the transcript holds no words")
+    unknown = sorted({word for word in words if decoder.lookup_word(word) is None})
+    if unknown:
+        raise MultiresError(f"PocketSphinx's dictionary does not hold {', '.join(unknown[:5])}")
+    pcm = np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes()
+    try:
+        decoder.set_align_text(" ".join(words))
+        _decode(decoder, pcm)
+        decoder.set_alignment()
+        _decode(decoder, pcm)
+        aligned = decoder.get_alignment()
+    except RuntimeError as error:
+        raise MultiresError(f"PocketSphinx cannot align the text with the audio ({error})") from error
+    if aligned is None:
+        raise MultiresError("PocketSphinx cannot align the text with the audio")
+    return _read(aligned, len(audio) / 16_000)
+
+
+@cache
+def _decoder() -> Any:
+    import pocketsphinx
+
+    return pocketsphinx.Decoder(lm=None, loglevel="FATAL")
+
+
+def _decode(decoder: Any, pcm: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+
+
+def _read(aligned: Any, duration: float) -> Alignment:
+    """PocketSphinx's alignment in this package's forms."""
+    words, phones = [], []
+    for word in aligned:
+        name = re.sub(r"\(\d+\)$", "", word.name).lower()
+        silent = name in SILENCES or (not name[0].isalpha() and name[0] != "'")
+        if not silent:
+            words.append(_segment(name, word, duration))
+        for phone in word:
+            label = SILENCE if silent else from_arpabet(phone.name) or SILENCE
+            phones.append(_segment(label, phone, duration))
+    return Alignment(tuple(words), tuple(phones))
+
+
+def _segment(label: str, entry: Any, duration: float) -> Segment:
+    start = entry.start / _FRAMES_PER_SECOND
+    return Segment(label, start, min(start + entry.duration / _FRAMES_PER_SECOND, duration))
