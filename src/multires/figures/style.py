@@ -1,0 +1,91 @@
+"""One look for every figure: colour by resolution, a white card that reads on light and dark pages, readable text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+RESOLUTION_COLOURS: dict[float, str] = {0.02: "#0072B2", 0.04: "#D55E00", 0.08: "#009E73"}
+"""By frame period in seconds; from the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+
+BASELINE = "#767676"
+"""Of baselines and references; the lightest grey that still reads as text on white."""
+
+WIDTH = 7.0
+"""Inches; at 100 dots an inch this is the width of the page's text."""
+
+
+def use_style() -> None:
+    """Set the theme for all figures that follow; the background stays white whatever the page's theme."""
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 200,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "savefig.transparent": False,
+            "savefig.bbox": "tight",
+            "savefig.pad_inches": 0.15,
+            "axes.facecolor": "white",
+            "axes.edgecolor": "#444444",
+            "axes.labelcolor": "#222222",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 12,
+            "axes.titlelocation": "left",
+            "axes.labelsize": 12,
+            "xtick.labelsize": 11,
+            "ytick.labelsize": 11,
+            "legend.fontsize": 11,
+            "legend.frameon": False,
+            "font.size": 11,
+            "text.color": "#222222",
+            "grid.color": "#E4E4E4",
+            "grid.linewidth": 0.8,
+            "lines.linewidth": 1.8,
+            "figure.constrained_layout.use": True,
+        },
+    )
+
+
+def new_figure(
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    height: float = 4.2,
+    width: float = WIDTH,
+    sharex: bool = False,
+    sharey: bool = False,
+    width_ratios: Sequence[float] | None = None,
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Figure, np.ndarray]:
+    """A figure at the page's width and its axes, always shape (rows, columns); `height` and `width` in inches."""
+    use_style()
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), sharex=sharex, sharey=sharey, squeeze=False,
+        width_ratios=width_ratios, height_ratios=height_ratios, layout="constrained",
+    )  # fmt: skip
+    return figure, axes
+
+
+def resolution_colour(frame_period: float) -> str:
+    """The colour of a frame period in seconds; the baselines' grey for one that has none of its own."""
+    for period, colour in RESOLUTION_COLOURS.items():
+        if abs(period - frame_period) < 1e-6:
+            return colour
+    return BASELINE
+
+
+def label_at_end(axis: Axes, x: float, y: float, text: str, colour: str, *, offset: float = 0.0) -> None:
+    """Write a series' name beside its last point, `offset` points higher, instead of in a legend."""
+    axis.annotate(
+        text, (x, y), xytext=(6, offset), textcoords="offset points", color=colour, va="center", ha="left",
+        fontsize=11, annotation_clip=False,
+    )  # fmt: skip
