@@ -1,8 +1,9 @@
 """Speech to layers."""
 
-from multires.models.checkpoint import load_model
+from multires.models.checkpoint import convert, load_checkpoint, save_model
 from multires.models.encoder import Regularization
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
+from multires.models.loading import load_model
 from multires.models.mr_hubert import (
     ModelConfig,
     MultiResHubert,
@@ -22,6 +23,9 @@ __all__ = [
     "ResolutionOutput",
     "TrainingOutputs",
     "build_model",
+    "convert",
+    "load_checkpoint",
     "load_model",
     "preset",
+    "save_model",
 ]
