@@ -169,6 +169,8 @@ def _tidy(notebook: Any) -> None:
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")
         if cell.cell_type != "code":
             continue
         cell.outputs = [output for output in cell.outputs if not _is_progress(output)]

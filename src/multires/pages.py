@@ -136,7 +136,11 @@ def _link_faults(page: Path) -> list[str]:
                 target = target / "index.html"
             if not target.is_file():
                 faults.append(f"the link {address} leads nowhere")
-            elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in _anchors(target):
+            elif (
+                parts.fragment
+                and target.suffix == ".html"
+                and unquote(parts.fragment) not in _anchors(target, target.stat().st_mtime_ns)
+            ):
                 faults.append(f"the link {address} names a place that does not exist")
     return faults
 
@@ -146,6 +150,7 @@ def _soup(page: Path) -> BeautifulSoup:
 
 
 @cache
-def _anchors(page: Path) -> frozenset[str]:
+def _anchors(page: Path, changed: int) -> frozenset[str]:
+    """Every place that a link can name; `changed` makes a rebuilt page count as another."""
     soup = _soup(page)
     return frozenset(str(node[name]) for name in ("id", "name") for node in soup.select(f"[{name}]"))
