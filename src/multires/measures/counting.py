@@ -1,0 +1,278 @@
+"""Parameters and multiply-accumulates of a model, part by part: in closed form, and by a counter that watches it run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from multires.errors import MultiresError
+from multires.models.mr_hubert import SAMPLE_RATE, ModelConfig, MultiResHubert
+
+PARTS = (
+    "waveform encoder",
+    "projection",
+    "positional convolution",
+    "attention, linear",
+    "attention, quadratic",
+    "feed-forward",
+    "samplers",
+    "norms and mask embedding",
+    "prediction heads",
+)
+"""Where multiply-accumulates and parameters are; the last two have no multiply-accumulates in a forward pass."""
+
+
+def count(config: ModelConfig, seconds: float, *, batch: int = 1) -> pd.DataFrame:
+    r"""Parameters and multiply-accumulates of one forward pass over all layers, in closed form.
+
+    A layer of width :math:`d` and inner width :math:`f` over :math:`T` frames takes
+    :math:`4 T d^2` (attention's four projections), :math:`2 T^2 d` (its scores and weighted sums) and
+    :math:`2 T d f` (feed-forward) multiply-accumulates. A convolution takes kernel x inputs / groups x outputs a frame.
+    Norms, activations and softmax are not matrix products and are not counted.
+
+    Parameters
+    ----------
+    config
+        The architecture; nothing is built.
+    seconds
+        Duration of each waveform, all of the same length.
+    batch
+        Number of waveforms.
+
+    Returns
+    -------
+    DataFrame
+        One row for each part of each block: part, block, frame_period (seconds; of the frames that come out),
+        frames (of one waveform), macs (of the whole batch) and parameters.
+
+    Raises
+    ------
+    MultiresError
+        Where `seconds` holds no frame or `batch` is not positive.
+    """
+    samples = _samples(config, seconds)
+    if batch < 1:
+        raise MultiresError(f"batch is {batch}: give a positive number of waveforms")
+    rows = _front(config, samples)
+    frames = rows[-1]["frames"]
+    resolutions, depth = config.frame_periods, len(config.ratios)
+    across: list[int] = []
+    for index, layers in enumerate(config.depths):
+        level = config.block_resolutions[index]
+        if depth and index > depth:
+            up, down = config.ratios[level][1], config.ratios[level][0]
+            rows.append(_sampler(config, f"up.{index - depth - 1}", resolutions[level], frames, up, down, "up"))
+            frames = rows[-1]["frames"]
+        rows += _block(config, config.blocks[index], resolutions[level], frames, layers, first=index == 0)
+        if index < depth:
+            across.append(frames)
+            up, down = config.ratios[level]
+            rows.append(_sampler(config, f"down.{index}", resolutions[level + 1], frames, up, down, "down"))
+            frames = rows[-1]["frames"]
+        elif index > depth:
+            # A decoder may see one frame more than the encoder beside it; from their sum on it is gone.
+            frames = min(frames, across[level])
+    rows.append(_row("norms and mask embedding", "conv", resolutions[0], 0, 0, _small_parameters(config)))
+    heads = sum(config.final_dim * (config.width + 1) + classes * config.final_dim for classes in config.classes)
+    rows.append(_row("prediction heads", "heads", resolutions[0], 0, 0, heads))
+    table = pd.DataFrame(rows)
+    table["macs"] *= batch
+    return table
+
+
+def count_measured(model: MultiResHubert, seconds: float, *, batch: int = 1, seed: int = 0) -> pd.DataFrame:
+    """Multiply-accumulates by part and block of a forward pass that really runs, from torch's own counter.
+
+    Returns
+    -------
+    DataFrame
+        part, block and macs, of the parts that have any; agrees exactly with `count`.
+
+    Raises
+    ------
+    MultiresError
+        Where `seconds` holds no frame.
+    """
+    samples = _samples(model.config, seconds)
+    parameter = next(model.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    waveforms = torch.randn(batch, samples, generator=generator).to(parameter.device, parameter.dtype)
+    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_flops})
+    with torch.inference_mode(), counter:
+        model(waveforms)
+    counted: dict[tuple[str, str], int] = {}
+    leaves = _leaves(model)
+    for name, operations in counter.get_flop_counts().items():
+        path = name.partition(".")[2]
+        if path not in leaves:
+            continue
+        part, block = leaves[path]
+        # The linear layers within attention have rows of their own.
+        flops = sum(n for op, n in operations.items() if part != "attention, quadratic" or op not in _LINEAR)
+        counted[part, block] = counted.get((part, block), 0) + flops
+    total = counter.get_total_flops()
+    if total != sum(counted.values()):
+        raise MultiresError(f"{total - sum(counted.values())} operations of the model belong to no known part")
+    return pd.DataFrame(
+        [{"part": part, "block": block, "macs": flops // 2} for (part, block), flops in counted.items() if flops]
+    )
+
+
+def modules_by_part(model: MultiResHubert) -> dict[str, tuple[str, str, float]]:
+    """The modules that a forward pass spends its time in: module name to (part, block, frame period); none overlap."""
+    resolutions = model.config.frame_periods
+    found = {
+        "waveform_encoder": ("waveform encoder", "conv", resolutions[0]),
+        "projection": ("projection", "conv", resolutions[0]),
+        "encoders.0.position": ("positional convolution", "encoder.0", resolutions[0]),
+    }
+    for block, level, module in _blocks(model):
+        for index, layer in enumerate(module.layers):
+            prefix = f"{_module_name(block)}.layers.{index}"
+            period = resolutions[level]
+            found[f"{prefix}.attention"] = ("attention", block, period)
+            for name, child in layer.named_children():
+                if isinstance(child, nn.Linear):
+                    found[f"{prefix}.{name}"] = ("feed-forward", block, period)
+    depth = len(model.config.ratios)
+    for index in range(depth):
+        found[f"downsamplers.{index}"] = ("samplers", f"down.{index}", resolutions[index + 1])
+        found[f"upsamplers.{index}"] = ("samplers", f"up.{index}", resolutions[depth - 1 - index])
+    return found
+
+
+# -- the closed form ----------------------------------------------------------------------------------------------
+
+
+def _samples(config: ModelConfig, seconds: float) -> int:
+    samples = round(seconds * SAMPLE_RATE)
+    if samples < config.receptive_field:
+        least = config.receptive_field / SAMPLE_RATE
+        raise MultiresError(f"a duration of {seconds} s holds no frame: give at least {least:.3f} s")
+    return samples
+
+
+def _row(part: str, block: str, period: float, frames: int, macs: int, parameters: int) -> dict[str, Any]:
+    return {
+        "part": part,
+        "block": block,
+        "frame_period": period,
+        "frames": frames,
+        "macs": macs,
+        "parameters": parameters,
+    }
+
+
+def _front(config: ModelConfig, samples: int) -> list[dict[str, Any]]:
+    """Waveform encoder and projection."""
+    frames, inputs, macs, parameters = samples, 1, 0, 0
+    for index, (channels, kernel, stride) in enumerate(config.convolutions):
+        frames = (frames - kernel) // stride + 1
+        macs += frames * kernel * inputs * channels
+        parameters += kernel * inputs * channels + config.conv_bias * channels
+        if index == 0 or config.extractor_norm == "layer":
+            parameters += 2 * channels
+        inputs = channels
+    period = config.frame_periods[0]
+    rows = [_row("waveform encoder", "conv", period, frames, macs, parameters)]
+    if inputs != config.width:
+        rows.append(
+            _row(
+                "projection",
+                "conv",
+                period,
+                frames,
+                frames * inputs * config.width,
+                inputs * config.width + config.width,
+            )
+        )
+    return rows
+
+
+def _block(
+    config: ModelConfig, block: str, period: float, frames: int, layers: int, *, first: bool
+) -> list[dict[str, Any]]:
+    """One block's layers, and the positional convolution if it is the first."""
+    width, ffn = config.width, config.ffn
+    rows = []
+    if first:
+        taps = config.conv_pos * (width // config.conv_pos_groups)
+        # An even kernel gives one frame more than went in; it is computed, then cut.
+        positions = frames + 2 * (config.conv_pos // 2) - config.conv_pos + 1
+        parameters = taps * width + config.conv_pos + width
+        rows.append(_row("positional convolution", block, period, frames, positions * taps * width, parameters))
+    linear = 4 * width * width
+    rows.append(
+        _row("attention, linear", block, period, frames, layers * frames * linear, layers * (linear + 4 * width))
+    )
+    rows.append(_row("attention, quadratic", block, period, frames, layers * 2 * frames * frames * width, 0))
+    rows.append(
+        _row(
+            "feed-forward", block, period, frames, layers * frames * 2 * width * ffn,
+            layers * (2 * width * ffn + width + ffn),
+        )
+    )  # fmt: skip
+    return rows
+
+
+def _sampler(
+    config: ModelConfig, name: str, period: float, frames: int, up: int, down: int, plain: str
+) -> dict[str, Any]:
+    """A sampler's one or two convolutions; a transposed one is counted by the frames that go in."""
+    square = config.width * config.width * config.sampler_kernel
+    out = -(-frames * up // down)
+    macs = parameters = 0
+    if not config.plain_samplers or plain == "up":
+        macs += frames * square
+        parameters += square + 2 * config.width
+    if not config.plain_samplers or plain == "down":
+        macs += out * square
+        parameters += square + 2 * config.width
+    return _row("samplers", name, period, out, macs, parameters)
+
+
+def _small_parameters(config: ModelConfig) -> int:
+    """The norm of the features, two norms a layer, one a block, and the mask embedding."""
+    norms = 2 * sum(config.depths) + len(config.depths)
+    return 2 * config.convolutions[-1][0] + 2 * config.width * norms + config.width
+
+
+# -- the counter --------------------------------------------------------------------------------------------------
+
+_LINEAR = (torch.ops.aten.addmm, torch.ops.aten.mm)
+_CPU_ATTENTION: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_args: Any, **_kwargs: Any) -> int:
+    """Two products, two operations a multiply-accumulate; torch's counter does not know the processor's kernel."""
+    batch, heads, queries, dim = query
+    return 2 * batch * heads * queries * key[2] * (dim + value[3])
+
+
+def _leaves(model: MultiResHubert) -> dict[str, tuple[str, str]]:
+    """Disjoint modules, and within attention also its linear layers, by name: (part, block)."""
+    leaves: dict[str, tuple[str, str]] = {}
+    for name, (part, block, _) in modules_by_part(model).items():
+        if part == "attention":
+            leaves[name] = ("attention, quadratic", block)
+            for child, module in model.get_submodule(name).named_children():
+                if isinstance(module, nn.Linear):
+                    leaves[f"{name}.{child}"] = ("attention, linear", block)
+        else:
+            leaves[name] = (part, block)
+    return leaves
+
+
+def _blocks(model: MultiResHubert) -> list[tuple[str, int, Any]]:
+    config = model.config
+    modules: list[Any] = [*model.encoders, *([model.middle] if model.middle is not None else []), *model.decoders]
+    return list(zip(config.blocks, config.block_resolutions, modules, strict=True))
+
+
+def _module_name(block: str) -> str:
+    kind, _, index = block.partition(".")
+    return f"{kind}s.{index}" if index else kind
