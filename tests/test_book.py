@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+import multires
 from multires import book, notebooks
 from multires.errors import MultiresError
 
@@ -19,25 +17,25 @@ FIRST = """\
 # %% [markdown]
 # # First
 #
-# A question about $x$? See {numref}`fig-first` and {cite:t}`clark2024`.
+# A question about $x$? See {numref}`fig-first` and {cite:t}`clark2024empirical`.
 
 # %% tags=["parameters"]
 profile = "embedded"  # the settings
 seed = 0  # where randomness starts
 workspace = "workspace"  # where things are kept
 
-# %%
+# %% mystnb={"figure": {"caption": "A box.", "name": "fig-first"}, "image": {"alt": "a black box"}}
 from pathlib import Path
 
 from IPython.display import SVG, display
 
-if profile == "broken":
+if seed == 13:
     raise ValueError("a first line\\nthe last line")
 Path(workspace).mkdir(exist_ok=True)
 with (Path(workspace) / "log").open("a") as log:
     print("first", profile, seed, file=log)
 picture = SVG(f"<svg xmlns='http://www.w3.org/2000/svg' width='{10 + seed}' height='9'><rect width='9' height='9'/></svg>")
-display(picture, metadata={"figure": {"alt": f"seed {seed}", "caption": f"Drawn with seed {seed}.", "name": "fig-first"}})
+display(picture)
 """
 
 LAST = (
@@ -68,6 +66,9 @@ TOC = {
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small checkout with the project's own configuration, two notebooks, and a landing page."""
     monkeypatch.chdir(tmp_path)
+    package = tmp_path / "package"
+    package.mkdir()
+    monkeypatch.setattr(multires, "__file__", str(package / "__init__.py"))  # whose changes count
     root = tmp_path / "tree"
     (root / "notebooks").mkdir(parents=True)
     (root / "book" / "_static").mkdir(parents=True)
@@ -95,8 +96,8 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
     assert "Verdict for embedded and seed 3." in landing
     assert 'alt="A black box"' in landing
     chapter = Path("build/html/embedded/notebooks/01_first.html").read_text()
-    assert 'alt="seed 3"' in chapter
-    assert "Drawn with seed 3." in chapter
+    assert 'alt="a black box"' in chapter
+    assert "Fig. 1" in chapter
     assert "colab-badge" not in chapter
     assert "mathjax/tex-svg.js" in chapter
     assert Path("build/html/embedded/mathjax/tex-svg.js").stat().st_size > 1_000_000
@@ -116,6 +117,13 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
         book.build_book(seed=3, root=tree)
         assert [line.split()[0] for line in _log()[before:]] == ran
 
+    # A change in the package runs them all, except in modules that only build.
+    for module, runs in (("book.py", 0), ("measure.py", 2)):
+        before = len(_log())
+        (tree.parent / "package" / module).write_text("# changed")
+        book.build_book(seed=3, root=tree)
+        assert len(_log()) - before == runs
+
     # A warning of Jupyter Book is an error, and the pages from before stay.
     index = tree / "book" / "index.md"
     index.write_text(index.read_text() + "\n[nowhere](nowhere.md)\n")
@@ -127,7 +135,7 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
 @pytest.mark.slow
 def test_a_notebook_that_fails_ends_the_build_with_its_cell_and_leaves_no_page(tree):
     with pytest.raises(MultiresError) as caught:
-        book.build_book("broken", root=tree)
+        book.build_book(seed=13, root=tree)
     told = str(caught.value)
     assert "notebooks/01_first.ipynb stopped in cell" in told
     assert "`from pathlib import Path`" in told
@@ -152,7 +160,7 @@ def test_what_the_landing_page_needs_must_be_written(tree):
 def test_only_declared_parameters_are_accepted(tree, tmp_path):
     (tmp_path / "speech").mkdir()
     with pytest.raises(MultiresError, match=r"no notebook has a parameter 'data': they have profile, seed, workspace"):
-        book.build_book(data=tmp_path / "speech", root=tree)
+        book.build_book("librispeech", tmp_path / "speech", root=tree)
 
 
 def test_the_key_follows_parameters_and_data(tmp_path):
@@ -166,34 +174,40 @@ def test_the_key_follows_parameters_and_data(tmp_path):
     assert key != book._common_key(given)
 
 
-def test_executed_copies_hold_no_path_no_progress_bar_and_the_figures_words():
-    cell = new_code_cell("draw()", metadata={"papermill": {"duration": 1}})
+def test_executed_copies_hold_no_path_no_progress_bar_and_folded_parameters():
+    cell = new_code_cell("draw()", metadata={"papermill": {"duration": 1}, "tags": ["injected-parameters"]})
     cell.outputs = [
         new_output("stream", name="stderr", text="extracting:  10%|#    | 1/10 [00:01<00:09,  1.00s/it]\r"),
+        new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%|"}),
         new_output("stream", name="stderr", text="UserWarning: stays, so that the check of the pages finds it"),
-        new_output("display_data", {"image/png": "AA"}, metadata={"figure": {"alt": "a", "caption": "c", "name": "n"}}),
+        new_output("display_data", {"image/png": "AA"}),
     ]
-    executed = new_notebook(cells=[cell], metadata={"papermill": {"output_path": "/somewhere"}})
+    executed = new_notebook(cells=[cell], metadata={"papermill": {"output_path": "/somewhere"}, "widgets": {}})
     book._tidy(executed)
     assert "papermill" not in nbformat.writes(executed)
     assert [output.output_type for output in cell.outputs] == ["stream", "display_data"]
-    assert cell.metadata["mystnb"] == {"image": {"alt": "a"}, "figure": {"caption": "c", "name": "n"}}
+    assert "UserWarning" in cell.outputs[0].text
+    assert cell.metadata["tags"] == ["injected-parameters", "hide-input"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--seed", "abc"], "seed must be a whole number from 0, not 'abc'"),
-        (["--seed", "-1"], "seed must be a whole number from 0, not '-1'"),
+        (["--seed", "abc"], "seed must be a whole number of at least 0, not 'abc'"),
+        (["--seed=-1"], "seed must be a whole number of at least 0, not '-1'"),
+        (["--profile", "papers"], "unknown profile 'papers': choose one of embedded, librispeech, paper"),
+        (["--profile", "librispeech"], "set data"),
+        (["--profile", "librispeech", "--data", "nowhere"], "there is no folder nowhere"),
+        (["--workspace", "file/inside"], "cannot be written"),
         (["--output", "file"], "choose another output folder"),
     ],
 )
 def test_wrong_parameters_stop_the_command_with_one_sentence(tmp_path, monkeypatch, capsys, arguments, told):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    assert book.main(arguments) == 1
+    assert book.main(arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ")
+    assert error.startswith("multires: ")
     assert told in error
     assert error.count("\n") == 1
 
@@ -205,11 +219,9 @@ def test_a_package_without_notebooks_says_what_to_do(tmp_path, monkeypatch):
         notebooks.checkout()
 
 
-def test_checking_a_book_that_is_not_there_fails(tmp_path):
-    command = [sys.executable, "-m", "multires.book", "--check", "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 1
-    assert "holds no book" in done.stderr
+def test_checking_a_book_that_is_not_there_fails(tmp_path, capsys):
+    assert book.main(["--check", "--output", str(tmp_path)]) == 1
+    assert "holds no book" in capsys.readouterr().err
 
 
 def test_papermill_explains_every_parameter(tree):

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_conda_and_pip_get_the_same_packages_and_versions():
 def test_the_lock_holds_every_requirement_at_an_allowed_version():
     project = _project()
     pins = _pins()
-    everything = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    everything = chain(project["dependencies"], *project["optional-dependencies"].values())
     for requirement in map(Requirement, everything):
         pin = pins.get(canonicalize_name(requirement.name))
         assert pin is not None, f"{requirement.name} is not in requirements.lock"

@@ -79,6 +79,7 @@ def build_book(
         Where a notebook fails (with its cell and last error line), the build warns, or a page has a fault.
     """
     root = checkout() if root is None else root
+    _check_parameters(profile, data, seed, workspace)
     output = Path(output)
     executed = output / "notebooks" / profile
     parameters: dict[str, Any] = {"profile": profile, "seed": seed, "workspace": str(workspace)}
@@ -94,6 +95,13 @@ def build_book(
     if faults:
         raise MultiresError(f"the pages in {html} are built but have faults:\n  " + "\n  ".join(faults))
     return html / "index.html"
+
+
+def _check_parameters(profile: str, data: str | Path | None, seed: int, workspace: str | Path) -> None:
+    """Refuse at once what the first notebook would refuse."""
+    from multires.run import open_run  # takes torch along, which checking pages does not need
+
+    open_run(profile, data=data, seed=seed, workspace=workspace, progress=False)
 
 
 def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], landing: Path, force: bool) -> bool:
@@ -162,25 +170,17 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
 def _tidy(notebook: Any) -> None:
     """Make an executed notebook fit to publish.
 
-    Papermill's records hold paths of this machine; progress bars are of no use on a page. A figure's alternative text,
-    caption and name, which the notebook computes and puts under ``figure`` in the output's metadata, move to where
-    MyST-NB reads them.
+    Papermill's records hold paths of this machine; progress bars are of no use on a page; parameters are folded.
     """
-    notebook.metadata.pop("papermill", None)
+    for name in ("papermill", "widgets"):
+        notebook.metadata.pop(name, None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("hide-input")
-        if cell.cell_type != "code":
-            continue
-        cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
-        for output in cell.outputs:
-            said = output.get("metadata", {}).get("figure")
-            if said:
-                options = cell.metadata.setdefault("mystnb", {})
-                options["image"] = {"alt": said["alt"]}
-                if "caption" in said:
-                    options["figure"] = {"caption": said["caption"], "name": said["name"]}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
+            tags = cell.metadata.get("tags", [])
+            if {"parameters", "injected-parameters"} & set(tags) and "hide-input" not in tags:
+                tags.append("hide-input")
 
 
 def _is_progress(output: Any) -> bool:
@@ -215,6 +215,8 @@ def _landing_complete(kept: Path) -> bool:
 
 def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     """Lay out what Jupyter Book reads: configuration, prose, executed notebooks and what they computed."""
+    from multires.models import models_table
+
     shutil.rmtree(assembled, ignore_errors=True)
     shutil.copytree(root / "book", assembled / "book", ignore=shutil.ignore_patterns("_static", "_generated"))
     shutil.copytree(root / "book" / "_static", assembled / "_static")
@@ -229,6 +231,7 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     (generated / "headline.md").write_text(
         f"```{{image}} /book/_generated/headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
     )
+    models_table().to_csv(generated / "models.csv", index=False)
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
@@ -325,14 +328,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.check:
             return _report(Path(given.output) / "html" / given.profile)
-        if not given.seed.isdecimal():
-            raise MultiresError(f"seed must be a whole number from 0, not {given.seed!r}")
-        page = build_book(given.profile, given.data, int(given.seed), given.workspace, given.output, force=given.force)
+        page = build_book(
+            given.profile, given.data, _seed(given.seed), given.workspace, given.output, force=given.force
+        )
     except MultiresError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        print(f"multires: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("multires: interrupted; the next run continues from here", file=sys.stderr)
+        return 130
     print(f"\nthe book: {page.resolve()}")
     return 0
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise MultiresError(f"seed must be a whole number of at least 0, not {text!r}")
+    return int(text)
 
 
 def _report(html: Path) -> int:

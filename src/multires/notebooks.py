@@ -205,8 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         faults = check(root)
     except MultiresError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        print(f"multires: {error}", file=sys.stderr)
+        return 2
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
