@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import oaconvolve
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from multires.corpus.utterance import SAMPLE_RATE
 
@@ -26,9 +26,9 @@ class Conditions:
         Lowest and highest level of the speech, decibels below full scale.
     """
 
-    colour: float = 4.0
+    colour: float = 3.5
     reverberation: float = 0.4
-    noise: tuple[float, float] = (8.0, 35.0)
+    noise: tuple[float, float] = (10.0, 40.0)
     level: tuple[float, float] = (-32.0, -18.0)
 
 
@@ -49,23 +49,27 @@ def record(speech: np.ndarray, response: np.ndarray, rng: np.random.Generator, c
     response
         Of `microphone`.
     """
-    wet = oaconvolve(speech, _room(rng, conditions))[: len(speech)]
-    active = np.abs(speech) > 1e-3 * np.abs(speech).max(initial=1e-9)
-    power = float(np.mean(wet[active] ** 2)) if active.any() else 1e-12
-    noise = _noise(len(speech), rng)
-    noise *= np.sqrt(power / 10 ** (rng.uniform(*conditions.noise) / 10))
-    heard = _filter(wet + noise, response)
-    level = 10 ** (rng.uniform(*conditions.level) / 20)
-    heard *= level / max(float(np.sqrt(np.mean(heard**2))), 1e-9)
-    return heard / max(1.0, float(np.abs(heard).max(initial=0.0)))
+    room = _room(rng, conditions)
+    size = next_fast_len(len(speech) + len(room), real=True)
+    frequency = rfftfreq(size, 1 / SAMPLE_RATE)
+    noise = _noise_spectrum(frequency, rng) * np.sqrt(_power(speech) / 10 ** (rng.uniform(*conditions.noise) / 10))
+    heard = (rfft(speech, size) * rfft(room, size) + noise) * _gains(frequency, response)
+    wave = irfft(heard, size)[: len(speech)]
+    wave *= 10 ** (rng.uniform(*conditions.level) / 20) / max(float(np.sqrt(np.mean(wave**2))), 1e-9)
+    return wave / max(1.0, float(np.abs(wave).max(initial=0.0)))
 
 
-def _filter(wave: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Zero-phase filtering with a response in decibels at points spread evenly over the mel scale."""
-    size = 1 << (len(wave) + 512).bit_length()
-    mel = np.log1p(np.fft.rfftfreq(size, 1 / SAMPLE_RATE) / 700)
-    decibels = np.interp(mel, np.linspace(0, mel[-1], len(response)), response)
-    return np.fft.irfft(np.fft.rfft(wave, size) * 10 ** (decibels / 20), size)[: len(wave)]
+def _power(speech: np.ndarray) -> float:
+    """Mean square of speech without its pauses."""
+    loudness = np.abs(speech)
+    sounding = speech[loudness > 1e-3 * loudness.max(initial=1e-9)]
+    return float(np.mean(sounding**2)) if len(sounding) else 1e-12
+
+
+def _gains(frequency: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Gain at each frequency of a response in decibels at points spread evenly over the mel scale; its phase is zero."""
+    mel = np.log1p(frequency / 700)
+    return 10 ** (np.interp(mel, np.linspace(0, mel[-1], len(response)), response) / 20)
 
 
 def _room(rng: np.random.Generator, conditions: Conditions) -> np.ndarray:
@@ -80,10 +84,10 @@ def _room(rng: np.random.Generator, conditions: Conditions) -> np.ndarray:
     return tail
 
 
-def _noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit power whose spectrum falls by a random slope, from white to steeper than pink."""
-    size = 1 << count.bit_length()
-    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+def _noise_spectrum(frequency: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Spectrum of noise of unit power that falls by a random slope, from white to steeper than pink."""
     fall = np.maximum(frequency, 50.0) ** -rng.uniform(0.0, 0.8)
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=size)) * fall, size)[:count]
-    return noise / max(float(np.sqrt(np.mean(noise**2))), 1e-9)
+    spectrum = rng.normal(size=(2, len(frequency))) * fall
+    size = 2 * (len(frequency) - 1)
+    unit = size / np.sqrt(2 * np.sum(spectrum**2))  # Parseval: the wave's mean square becomes one
+    return unit * (spectrum[0] + 1j * spectrum[1])

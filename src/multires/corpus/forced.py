@@ -10,7 +10,7 @@ import numpy as np
 
 from multires.corpus.alignment import Alignment
 from multires.corpus.phones import SILENCES, from_arpabet
-from multires.corpus.utterance import SILENCE, Segment
+from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment
 from multires.errors import MultiresError
 
 _FRAMES_PER_SECOND = 100
@@ -59,7 +59,10 @@ def align(audio: np.ndarray, transcript: str) -> Alignment:
         raise MultiresError(f"PocketSphinx cannot align the text with the audio ({error})") from error
     if aligned is None:
         raise MultiresError("PocketSphinx cannot align the text with the audio")
-    return _read(aligned, len(audio) / 16_000)
+    made = _read(aligned, len(audio) / SAMPLE_RATE)
+    if [word.label for word in made.words or ()] != words:
+        raise MultiresError("PocketSphinx cannot fit all of the text to the audio")
+    return made
 
 
 @cache

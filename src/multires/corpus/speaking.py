@@ -151,7 +151,7 @@ def _onset(samples: np.ndarray, sample: int, marks: list[tuple[str, int, int]], 
         return sample
     before = samples[max(earliest, 0) : sample]
     sounding = np.flatnonzero(before)
-    silent = len(before) - (sounding[-1] + 1 if len(sounding) else 0)
+    silent = len(before) - (int(sounding[-1]) + 1 if len(sounding) else 0)
     return sample - silent if silent >= _SHORTEST_PAUSE * sample_rate else sample
 
 
