@@ -8,11 +8,12 @@ from multires.measures.cca import (
     CCATrial,
     cca_score,
     cca_scores,
-    compare_scores,
     linear_cka,
 )
 from multires.measures.folds import assign_folds, choose_trials
-from multires.measures.intervals import MIN_UNITS, Bootstrap, Comparison, resampling_units
+from multires.measures.intervals import MIN_UNITS, Bootstrap, Comparison, compare_scores, resampling_units
+from multires.measures.kmeans import KMeans, fit_kmeans
+from multires.measures.mutual_information import MIResult, MIRun, mutual_information, mutual_informations
 from multires.measures.resolution import coarsen
 from multires.measures.statistics import CCAStatistics, Moments
 
@@ -26,6 +27,9 @@ __all__ = [
     "CCAStatistics",
     "CCATrial",
     "Comparison",
+    "KMeans",
+    "MIResult",
+    "MIRun",
     "Moments",
     "assign_folds",
     "cca_score",
@@ -33,6 +37,9 @@ __all__ = [
     "choose_trials",
     "coarsen",
     "compare_scores",
+    "fit_kmeans",
     "linear_cka",
+    "mutual_information",
+    "mutual_informations",
     "resampling_units",
 ]

@@ -28,8 +28,7 @@ from multires.measures.folds import Trials, assign_folds, choose_trials
 from multires.measures.intervals import (
     MIN_UNITS,
     Bootstrap,
-    Comparison,
-    compare_bootstraps,
+    code_units,
     draw_weights,
     summarise,
 )
@@ -293,7 +292,7 @@ class CCA(BaseEstimator):
         if strata is None and self.labels_:
             strata = coded[next(iter(self.labels_))]
         fold_of_row = assign_folds(len(x), self.folds, seed=self.seed, strata=strata, groups=groups)
-        names, unit_of_row = _code_units(groups if resample_by is None else resample_by, len(x), name)
+        names, unit_of_row = code_units(groups if resample_by is None else resample_by, len(x), name)
         dims = {v: len(self.labels_[v]) if v in self.labels_ else values.shape[1] for v, values in coded.items()}
         if self.baseline:
             order = np.random.default_rng([self.seed, len(x)]).permutation(len(x))
@@ -339,7 +338,7 @@ class CCA(BaseEstimator):
             raise MultiresError(
                 f"{said(name)}fold_of_group has shape {folds.shape}: give one fold for each of the {statistics.groups} groups"
             )
-        names, codes = _code_units(unit_of_group, statistics.groups, name)
+        names, codes = code_units(unit_of_group, statistics.groups, name)
         self.labels_ = {}
         if self.variant == "cka":
             return self._set(self._similarities(statistics, names, codes, name))
@@ -674,17 +673,6 @@ def cca_scores(
     return model.fit_views(x, views, strata=strata, groups=groups, resample_by=resample_by, name=name).results_
 
 
-def compare_scores(first: CCAResult, second: CCAResult) -> Comparison:
-    """The paired difference of two layers' or models' scores, with its interval over the clusters they share.
-
-    Raises
-    ------
-    MultiresError
-        Where a result has no bootstrap, or the clusters, seed or number of replicates differ.
-    """
-    return compare_bootstraps(first.score, first.bootstrap, second.score, second.bootstrap)
-
-
 def _code_views(
     views: Mapping[str, npt.ArrayLike], rows: int, name: str
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -705,19 +693,6 @@ def _code_views(
         else:
             coded[view] = as_matrix(coded[view], view, name)
     return coded, labels
-
-
-def _code_units(units: npt.ArrayLike | None, rows: int, name: str) -> tuple[list[str], np.ndarray]:
-    """Sorted names of the clusters, and each row's index among them; none where there are no clusters."""
-    if units is None:
-        return [], np.zeros(rows, dtype=np.int64)
-    units = np.asarray(units)
-    if units.shape != (rows,):
-        raise MultiresError(
-            f"{said(name)}the clusters to resample have shape {units.shape}: give one for each of the {rows} rows"
-        )
-    names, codes = np.unique(units, return_inverse=True)
-    return [str(unit) for unit in names], codes
 
 
 def _blocks(names: list[str], unit_of_row: np.ndarray, seed: int) -> tuple[list[str], np.ndarray]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
 from multires.errors import MultiresError
+from multires.measures.statistics import said
 
 MIN_UNITS = 8
 """Fewer clusters than this give no interval: a bootstrap over so few is far too narrow."""
@@ -66,6 +68,18 @@ class Comparison:
     units: int
 
 
+class Scored(Protocol):
+    """A score that may have been resampled."""
+
+    @property
+    def score(self) -> float:
+        """The figure."""
+
+    @property
+    def bootstrap(self) -> Bootstrap | None:
+        """Its replicates and interval."""
+
+
 def draw_weights(units: int, replicates: int, seed: int) -> Float[np.ndarray, "replicates units"]:
     """How often each cluster occurs in each resample of as many clusters; the same for the same arguments."""
     rng = np.random.default_rng([seed, units])
@@ -90,22 +104,29 @@ def _limits(value: float, replicates: np.ndarray, level: float) -> tuple[float, 
     return float(low), float(high)
 
 
-def compare_bootstraps(first: float, a: Bootstrap | None, second: float, b: Bootstrap | None) -> Comparison:
-    """The paired difference of two figures whose clusters were resampled by the same draws.
+def compare_scores(first: Scored, second: Scored) -> Comparison:
+    """The paired difference of two layers' or models' scores, with its interval over the clusters they share.
+
+    Parameters
+    ----------
+    first, second
+        Two `CCAResult` or two `MIResult`, resampled over the same clusters with the same seed.
 
     Raises
     ------
     MultiresError
-        Where one has no replicates, or they come from other clusters or draws.
+        Where a result has no bootstrap, or the clusters, seed or number of replicates differ.
     """
+    a, b = first.bootstrap, second.bootstrap
     if a is None or b is None:
         raise MultiresError("a result has no bootstrap: give resample_by with enough clusters to both")
     if a.units != b.units or a.seed != b.seed or len(a.replicates) != len(b.replicates):
         raise MultiresError(
             "the results were resampled over other clusters or draws: give both the same resample_by, seed and replicates"
         )
-    low, high = _limits(first - second, a.replicates - b.replicates, a.level)
-    return Comparison(first - second, low, high, a.level, len(a.units))
+    difference = first.score - second.score
+    low, high = _limits(difference, a.replicates - b.replicates, a.level)
+    return Comparison(difference, low, high, a.level, len(a.units))
 
 
 def resampling_units(
@@ -124,3 +145,16 @@ def resampling_units(
     if len(np.unique(speakers)) >= minimum:
         return speakers, "speaker"
     return np.asarray(utterances), "utterance"
+
+
+def code_units(units: npt.ArrayLike | None, rows: int, name: str) -> tuple[list[str], np.ndarray]:
+    """Sorted names of the clusters, and each row's index among them; none where there are no clusters."""
+    if units is None:
+        return [], np.zeros(rows, dtype=np.int64)
+    units = np.asarray(units)
+    if units.shape != (rows,):
+        raise MultiresError(
+            f"{said(name)}the clusters to resample have shape {units.shape}: give one for each of the {rows} rows"
+        )
+    names, codes = np.unique(units, return_inverse=True)
+    return [str(unit) for unit in names], codes

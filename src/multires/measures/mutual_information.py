@@ -1,0 +1,294 @@
+"""Mutual information between clusters of vectors and labels, with bias correction, intervals and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Int
+from sklearn.metrics import adjusted_mutual_info_score
+
+from multires.errors import MultiresError
+from multires.measures.intervals import MIN_UNITS, Bootstrap, code_units, draw_weights, summarise
+from multires.measures.kmeans import fit_kmeans
+from multires.measures.statistics import said
+
+
+@dataclass(frozen=True)
+class MIRun:
+    """One clustering against one set of labels.
+
+    Attributes
+    ----------
+    seed
+        Seed of the clustering.
+    bits
+        Plug-in mutual information of cluster and label.
+    corrected
+        The same less its first-order bias: Miller (1955), ``(K_cl - K_c - K_l + 1) / (2 n ln 2)`` bits, with the numbers
+        of clusters, labels and pairs that occur. May be slightly negative.
+    normalised
+        `bits` over the label entropy: the published figure.
+    adjusted
+        Adjusted mutual information: 0 on average for unrelated labels, 1 for a perfect match (Vinh et al. 2010).
+    purity
+        Share of rows whose label is the most frequent one of their cluster.
+    inertia
+        Mean squared distance of training rows to their centres.
+    """
+
+    seed: int
+    bits: float
+    corrected: float
+    normalised: float
+    adjusted: float
+    purity: float
+    inertia: float
+
+
+@dataclass(frozen=True)
+class MIResult:
+    """Mutual information with what is needed to judge it; figures are means over `runs`.
+
+    Attributes
+    ----------
+    runs
+        One for each seed of the clustering.
+    label_entropy
+        Bits, over the evaluation rows.
+    baseline
+        Normalised mutual information with shuffled labels: what bias alone gives.
+    bootstrap
+        Interval of the normalised figure over clusters of rows (speakers or utterances), with the k-means centres as
+        they are; None where none or fewer than `MIN_UNITS` were given.
+    n, n_train
+        Evaluation and training rows.
+    n_clusters, requested
+        K-means clusters that were used, and asked for.
+    labels
+        Number of different labels.
+    """
+
+    runs: tuple[MIRun, ...]
+    label_entropy: float
+    baseline: float
+    bootstrap: Bootstrap | None = field(repr=False)
+    n: int
+    n_train: int
+    n_clusters: int
+    requested: int
+    labels: int
+
+    @property
+    def score(self) -> float:
+        """The normalised mutual information."""
+        return self._mean("normalised")
+
+    @property
+    def normalised(self) -> float:
+        """Mutual information over label entropy."""
+        return self._mean("normalised")
+
+    @property
+    def bits(self) -> float:
+        """Plug-in mutual information."""
+        return self._mean("bits")
+
+    @property
+    def corrected(self) -> float:
+        """Miller-Madow corrected mutual information in bits."""
+        return self._mean("corrected")
+
+    @property
+    def adjusted(self) -> float:
+        """Adjusted mutual information."""
+        return self._mean("adjusted")
+
+    @property
+    def purity(self) -> float:
+        """Cluster purity."""
+        return self._mean("purity")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Limits of the bootstrap interval of the normalised figure."""
+        return (self.bootstrap.low, self.bootstrap.high) if self.bootstrap else None
+
+    def _mean(self, what: str) -> float:
+        return float(np.mean([getattr(run, what) for run in self.runs]))
+
+
+def mutual_information(train: np.ndarray, evaluation: np.ndarray, labels: npt.ArrayLike, **settings: Any) -> MIResult:
+    """Mutual information between the clusters of vectors and one set of labels; see `mutual_informations`."""
+    return mutual_informations(train, evaluation, {"labels": labels}, **settings)["labels"]
+
+
+def mutual_informations(
+    train: np.ndarray,
+    evaluation: np.ndarray,
+    labels: Mapping[str, npt.ArrayLike],
+    *,
+    n_clusters: int = 500,
+    seeds: Sequence[int] = (0,),
+    resample_by: npt.ArrayLike | None = None,
+    method: str = "lloyd",
+    iterations: int = 30,
+    rows_per_cluster: int = 10,
+    batch_size: int = 1500,
+    replicates: int = 500,
+    level: float = 0.95,
+    device: str | torch.device = "cpu",
+    name: str = "",
+) -> dict[str, MIResult]:
+    """Mutual information between the clusters of vectors and each of several sets of labels.
+
+    K-means is fitted to the training rows and applied to the evaluation rows (Pasad et al., arXiv 2107.04734); one
+    clustering for each seed serves all sets of labels.
+
+    Parameters
+    ----------
+    train, evaluation
+        Vectors, shapes (rows, dim), any real type. The same array may be given twice.
+    labels
+        By name, the label of every evaluation row.
+    n_clusters
+        K-means clusters; the protocol has 500 for phones and 5,000 for words.
+    seeds
+        One clustering for each.
+    resample_by
+        Speaker or utterance of every evaluation row, for the bootstrap.
+    method, iterations, rows_per_cluster, batch_size, device
+        As in `fit_kmeans`.
+    replicates, level
+        Bootstrap resamples and nominal coverage.
+    name
+        Said in messages.
+
+    Raises
+    ------
+    MultiresError
+        Where vectors are not finite, labels are missing or all the same, or there is no seed.
+    """
+    if not len(seeds):
+        raise MultiresError("seeds is empty: give at least one")
+    rows = len(evaluation)
+    coded = {view: _code_labels(values, rows, view, name) for view, values in labels.items()}
+    names, unit_of_row = code_units(resample_by, rows, name)
+    clusterings = []
+    for seed in seeds:
+        model = fit_kmeans(
+            train,
+            n_clusters,
+            seed=int(seed),
+            method=method,
+            iterations=iterations,
+            rows_per_cluster=rows_per_cluster,
+            batch_size=batch_size,
+            device=device,
+            name=f"{said(name)}train",
+        )
+        clusterings.append((int(seed), model, model.predict(evaluation, name=f"{said(name)}evaluation")))
+    results = {}
+    for view, codes in coded.items():
+        runs = tuple(_run(seed, clusters, codes, model.inertia) for seed, model, clusters in clusterings)
+        partitions = [clusters for _, _, clusters in clusterings]
+        results[view] = MIResult(
+            runs=runs,
+            label_entropy=_entropy(np.bincount(codes)),
+            baseline=_shuffled(partitions, codes, int(seeds[0])),
+            bootstrap=_bootstrap(runs, partitions, codes, names, unit_of_row, replicates, level),
+            n=rows,
+            n_train=len(train),
+            n_clusters=clusterings[0][1].n_clusters,
+            requested=n_clusters,
+            labels=int(codes.max()) + 1,
+        )
+    return results
+
+
+def _code_labels(values: npt.ArrayLike, rows: int, view: str, name: str) -> Int[np.ndarray, " rows"]:
+    values = np.asarray(values)
+    if values.shape != (rows,):
+        raise MultiresError(f"{said(name)}{view} has shape {values.shape}: give one label for each of the {rows} rows")
+    known, codes = np.unique(values, return_inverse=True)
+    if len(known) < 2:
+        raise MultiresError(f"{said(name)}{view} has {len(known)} label(s): mutual information needs at least two")
+    return codes
+
+
+def _entropy(counts: np.ndarray) -> float:
+    """Plug-in entropy of counts, in bits."""
+    counts = counts[counts > 0]
+    total = counts.sum()
+    return float(np.log2(total) - counts @ np.log2(counts) / total)
+
+
+def _pairs(clusters: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each row's index among the (cluster, label) pairs that occur, and each such pair's cluster and label."""
+    keys, pair_of_row = np.unique(clusters * (codes.max() + 1) + codes, return_inverse=True)
+    return pair_of_row, keys // (codes.max() + 1), keys % (codes.max() + 1)
+
+
+def _information(
+    pair_counts: np.ndarray, cluster_of_pair: np.ndarray, label_of_pair: np.ndarray
+) -> tuple[float, float]:
+    """Mutual information in bits, and the label entropy."""
+    labels = _entropy(np.bincount(label_of_pair, pair_counts))
+    return _entropy(np.bincount(cluster_of_pair, pair_counts)) + labels - _entropy(pair_counts), labels
+
+
+def _run(seed: int, clusters: np.ndarray, codes: np.ndarray, inertia: float) -> MIRun:
+    pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
+    counts = np.bincount(pair_of_row).astype(np.float64)
+    bits, entropy = _information(counts, cluster_of_pair, label_of_pair)
+    bias = (len(counts) - len(np.unique(clusters)) - len(np.unique(codes)) + 1) / (2 * len(codes) * np.log(2))
+    largest = np.zeros(clusters.max() + 1)
+    np.maximum.at(largest, cluster_of_pair, counts)
+    return MIRun(
+        seed=seed,
+        bits=bits,
+        corrected=float(bits - bias),
+        normalised=bits / entropy,
+        adjusted=float(adjusted_mutual_info_score(codes, clusters)),
+        purity=float(largest.sum() / len(codes)),
+        inertia=inertia,
+    )
+
+
+def _shuffled(partitions: list[np.ndarray], codes: np.ndarray, seed: int) -> float:
+    """Normalised mutual information with labels in random order, over the clusterings."""
+    rng = np.random.default_rng([seed, len(codes)])
+    values = []
+    for clusters in partitions:
+        pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, rng.permutation(codes))
+        bits, entropy = _information(np.bincount(pair_of_row).astype(np.float64), cluster_of_pair, label_of_pair)
+        values.append(bits / entropy)
+    return float(np.mean(values))
+
+
+def _bootstrap(
+    runs: Sequence[MIRun],
+    partitions: list[np.ndarray],
+    codes: np.ndarray,
+    names: list[str],
+    unit_of_row: np.ndarray,
+    replicates: int,
+    level: float,
+) -> Bootstrap | None:
+    """Resample clusters of rows; each resample's table of counts is a weighted sum of theirs."""
+    if len(names) < MIN_UNITS:
+        return None
+    seed = runs[0].seed
+    draws = draw_weights(len(names), replicates, seed)
+    values = np.empty((len(partitions), replicates))
+    for index, clusters in enumerate(partitions):
+        pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
+        for b, draw in enumerate(draws):
+            bits, entropy = _information(np.bincount(pair_of_row, draw[unit_of_row]), cluster_of_pair, label_of_pair)
+            values[index, b] = bits / entropy if entropy > 0 else np.nan
+    value = float(np.mean([run.normalised for run in runs]))
+    return summarise(value, values.mean(axis=0), names, seed, level)
