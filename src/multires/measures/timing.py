@@ -270,6 +270,13 @@ def fit_duration(times: pd.DataFrame, *, replicates: int = 500, seed: int = 0) -
     return fits
 
 
+def fitted_ratio(fit: Fit, reference: Fit, durations: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
+    """The ratio of two fitted curves, and its lower and upper limit, at each duration in seconds."""
+    design = _design(np.asarray(durations, float))
+    low, high = np.quantile((fit.replicates @ design.T) / (reference.replicates @ design.T), _tails(), axis=0)
+    return np.stack([(design @ fit.coefficients) / (design @ reference.coefficients), low, high], axis=1)
+
+
 def pays_from(cheaper: Fit, reference: Fit) -> tuple[float, float, float]:
     """The duration in seconds from which `cheaper` takes less time for good, with its interval.
 
@@ -286,7 +293,7 @@ def _last_root(saving: Float[np.ndarray, " 3"]) -> float:
     settled = next((x for x in (c, b, a) if abs(x) > 1e-12), 0.0)
     if settled <= 0:
         return np.inf
-    roots = np.roots(np.trim_zeros([c, b, a], "f"))
+    roots = np.roots(np.trim_zeros(np.array([c, b, a]), "f"))
     positive = [float(root.real) for root in roots if abs(root.imag) < 1e-9 and root.real > 0]
     return max(positive, default=0.0)
 
@@ -342,8 +349,9 @@ def time_modules(
 def _between(start: object, end: object) -> float:
     if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         return start.elapsed_time(end) / 1e3
-    assert isinstance(start, float) and isinstance(end, float)
-    return end - start
+    if isinstance(start, float) and isinstance(end, float):
+        return end - start
+    raise TypeError("a start and an end of the same kind are needed")
 
 
 # -- the machine --------------------------------------------------------------------------------------------------
