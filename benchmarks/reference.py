@@ -131,7 +131,7 @@ def _configured(family: Family, folder: Path) -> tuple[Any, Any]:
     name = "hubert/config/pretrain/hubert_base_librispeech" if family.hubert else (
         "mr_hubert/config/pretrain/mrhubert_base_librispeech"
     )  # fmt: skip
-    published = OmegaConf.load(examples / f"{name}.yaml")
+    published: Any = OmegaConf.load(examples / f"{name}.yaml")
     del published["hydra"]
     folder.mkdir(parents=True, exist_ok=True)
     resolutions = 1 if family.hubert else len(family.model["label_rate_ratios"]) // 2 + 1
@@ -167,7 +167,7 @@ def trace_reference(
     reference: Reference, waveform: Float[Tensor, " samples"]
 ) -> dict[str, Float[Tensor, "frames dim"]]:
     """fairseq's output at every place by the name that `MultiResHubert.trace` gives it."""
-    model = reference.model
+    model: Any = reference.model
     found: dict[str, Tensor] = {}
     hooks = [_listen(model.layer_norm, "conv", found, lambda y: y[0])]
     blocks = {"encoder.0": model.encoder} if reference.hubert else _blocks(model)

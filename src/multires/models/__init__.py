@@ -12,6 +12,7 @@ from multires.models.mr_hubert import (
     build_model,
     preset,
 )
+from multires.models.registry import models_table
 
 __all__ = [
     "Layer",
@@ -26,6 +27,7 @@ __all__ = [
     "convert",
     "load_checkpoint",
     "load_model",
+    "models_table",
     "preset",
     "save_model",
 ]

@@ -20,7 +20,7 @@ from torch import Tensor
 from multires.errors import MultiresError, choose
 from multires.models.mr_hubert import ModelConfig, MultiResHubert
 
-FORMAT = "multires-1"
+FORMAT = "multires"
 """Stands in the header of our own files."""
 
 
@@ -75,7 +75,7 @@ def load_checkpoint(path: Path, *, key: str | None = None, description: str | No
     if _check_readable(path).suffix == ".safetensors":
         config, tensors, header = _read_own(path)
         key, description = key or header.get("key"), description or header.get("description")
-        trained = header.get("trained") == "true"
+        trained = header.get("trained", "true") == "true"
     else:
         state = read_fairseq(path)
         config = fairseq_config(state, path)
@@ -140,6 +140,21 @@ def read_header(path: Path) -> dict[str, str]:
     return header
 
 
+def read_config(path: Path) -> tuple[dict[str, str], ModelConfig]:
+    """The header of a file of ours, and the configuration in it.
+
+    Raises
+    ------
+    MultiresError
+        Where either cannot be read.
+    """
+    header = read_header(path)
+    try:
+        return header, ModelConfig.from_dict(json.loads(header["config"]))
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise MultiresError(f"cannot read the configuration in {path}: {_reason(error)}; write it again") from error
+
+
 def convert(source: Path, target: Path) -> Path:
     """Write the model of a checkpoint as safetensors with the configuration in the header.
 
@@ -154,12 +169,11 @@ def convert(source: Path, target: Path) -> Path:
 
 
 def _read_own(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, str]]:
-    header = read_header(path)
+    header, config = read_config(path)
     try:
-        config = ModelConfig.from_dict(json.loads(header["config"]))
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, json.JSONDecodeError, AttributeError) as error:
+    except (OSError, SafetensorError) as error:
         raise MultiresError(f"cannot read {path}: {_reason(error)}; write or fetch it again") from error
     _check_names(set(tensors), _names(config), path)
     return config, tensors, header

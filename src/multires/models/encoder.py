@@ -95,6 +95,7 @@ class WaveformEncoder(nn.Module):
 
     def __init__(self, convolutions: Sequence[tuple[int, int, int]], norm: str, bias: bool) -> None:
         super().__init__()
+        self.shapes = tuple(convolutions)
         inputs = [1, *(channels for channels, _, _ in convolutions)]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, channels, kernel, stride, bias=bias)
@@ -113,7 +114,8 @@ class WaveformEncoder(nn.Module):
         for index, convolution in enumerate(self.convolutions):
             x = convolution(x)
             if lengths is not None:
-                lengths = (lengths - convolution.kernel_size[0]) // convolution.stride[0] + 1
+                _, kernel, stride = self.shapes[index]
+                lengths = (lengths - kernel) // stride + 1
             if index < len(self.norms):
                 norm = self.norms[index]
                 if isinstance(norm, nn.GroupNorm):
@@ -262,10 +264,6 @@ class Sampler(nn.Module):
         if plain != "up":
             self.down_convolution = nn.Conv1d(width, width, kernel, down, bias=False, padding=(kernel - 1) // 2)
             self.down_norm = nn.GroupNorm(1, width)
-
-    def count(self, n: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-        """How many frames come out where `n` go in: ``ceil(n * up / down)``."""
-        return resampled(n, self.up, self.down)
 
     def forward(
         self, x: Float[Tensor, "batch frames dim"], lengths: Int[Tensor, " batch"] | None

@@ -1,32 +1,71 @@
-"""Models by name."""
+"""A model by name, whatever kind it is."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
 
 import torch
 
-from multires.errors import MultiresError
+from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import load_checkpoint
+from multires.models.download import fetch
 from multires.models.layers import LayeredModel
-from multires.models.mr_hubert import ARCHITECTURES, SIZES, build_model
+from multires.models.mr_hubert import build_model
+from multires.models.registry import published, shipped, unknown_model, untrained
 
 
 def load_model(
-    name: str, *, seed: int = 0, device: str | torch.device = "cpu", cache: Path | None = None
+    name: str, *, seed: int = 0, device: str | torch.device = "cpu", cache: str | Path | None = None
 ) -> LayeredModel:
-    """A model by its name, ``untrained/<architecture>-<size>``, in evaluation mode.
+    """A model by name, in evaluation mode.
+
+    Parameters
+    ----------
+    name
+        A key that `models_table` lists (a published checkpoint is downloaded once), ``untrained/<architecture>-<size>``,
+        ``mel``, ``mfcc``, ``torchaudio:<bundle>``, ``transformers:<folder or name>``, the path of a checkpoint
+        (fairseq's or our own), or its URL.
+    seed
+        Of an untrained model's weights.
+    device
+        Where the weights go.
+    cache
+        The folder for downloads; see `multires.models.download.model_cache`.
 
     Raises
     ------
     MultiresError
-        Where nothing has that name.
+        Where nothing has that name, or it cannot be had or read.
     """
-    kind, _, rest = str(name).partition("/")
-    architecture, _, size = rest.partition("-")
-    if kind == "untrained" and architecture in ARCHITECTURES and size in SIZES:
-        return build_model(architecture, size, seed=seed).to(device)
-    if Path(name).exists():
-        return load_checkpoint(Path(name)).to(device)
-    untrained = [f"untrained/{architecture}-{size}" for architecture in ARCHITECTURES for size in SIZES]
-    raise MultiresError(f"unknown model {name!r}: choose one of {', '.join(untrained)}")
+    return _load(str(name), seed, cache).to(device).eval()
+
+
+def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
+    if name in ACOUSTIC:
+        return ACOUSTIC[name]()
+    if name in untrained():
+        architecture, _, size = name.partition("/")[2].partition("-")
+        return build_model(architecture, size, seed=seed)
+    if (file := shipped().get(name)) is not None:
+        return load_checkpoint(file, key=name)
+    if (entry := published().get(name)) is not None:
+        path = fetch(name, entry.url, cache=cache)
+        return load_checkpoint(path, key=name, description=f"{entry.description} ({entry.data})")
+    kind, _, rest = name.partition(":")
+    if kind in ("http", "https"):
+        return load_checkpoint(fetch(_url_key(name), name, cache=cache), key=name)
+    if kind in ("torchaudio", "transformers"):
+        from multires.models import others
+
+        return others.load_torchaudio(rest) if kind == "torchaudio" else others.load_transformers(rest)
+    if Path(name).is_file():
+        return load_checkpoint(Path(name))
+    raise unknown_model(name)
+
+
+def _url_key(url: str) -> str:
+    """A file name of its own for a URL: its last part, and a digest of the whole."""
+    stem = PurePosixPath(urlparse(url).path).stem or "checkpoint"
+    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"

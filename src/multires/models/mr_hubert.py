@@ -125,7 +125,7 @@ class ModelConfig:
         )  # fmt: skip
         heads = 1 if self.single_prediction else len(self.ratios) + 1
         _require(
-            all(map(_is_count, self.classes)) and (len(self.classes) == heads or (not self.ratios and self.classes)),
+            all(map(_is_count, self.classes)) and (len(self.classes) == heads or (not self.ratios and len(self.classes) > 0)),
             "classes", f"{heads} positive whole numbers, one for each head", self.classes,
         )  # fmt: skip
         _require(self.logit_temperature > 0, "logit_temperature", "a positive number", self.logit_temperature)
@@ -470,7 +470,9 @@ class MultiResHubert(LayeredModel):
         for step, (upsampler, decoder) in enumerate(zip(self.upsamplers, self.decoders, strict=True)):
             level = len(across) - 1 - step
             x = upsampler(x, own(n))
-            seen, n = upsampler.count(n), torch.minimum(upsampler.count(n), counts[level])
+            rates = self.config.ratios[level]
+            seen = resampled(n, rates[1], rates[0])
+            n = torch.minimum(seen, counts[level])
             record(f"up.{step}", x, n)
             x = decoder(x, own(seen), lambda i, y, b=step, n=n: record(f"decoder.{b}.{i}", y, n))
             size = min(x.shape[1], across[level].shape[1])
@@ -607,7 +609,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def preset(architecture: str, size: str, *, classes: int = 100, **changes: Any) -> ModelConfig:
+def preset(architecture: str, size: str, *, classes: int | tuple[int, ...] = 100, **changes: Any) -> ModelConfig:
     """The configuration of an architecture at a size, with fields changed by name.
 
     Parameters
@@ -618,19 +620,19 @@ def preset(architecture: str, size: str, *, classes: int = 100, **changes: Any) 
     size
         ``small`` (about a million parameters, for 2 cores), ``base``, ``large`` or ``xlarge`` as published.
     classes
-        Units at each resolution.
+        Units at each resolution; one number serves all.
     changes
         Of `ModelConfig`, such as ``single_prediction=True``.
     """
     choose("architecture", architecture, ARCHITECTURES)
     choose("size", size, SIZES)
     ratios = _RATIOS[architecture]
-    single = bool(changes.get("single_prediction", False))
+    heads = 1 if changes.get("single_prediction", False) else len(changes.get("ratios", ratios)) + 1
     values: dict[str, Any] = {
         **_SHAPES[size],
         "ratios": ratios,
         "depths": _DEPTHS[size][architecture],
-        "classes": (classes,) * (1 if single else len(ratios) + 1),
+        "classes": classes if isinstance(classes, tuple) else (classes,) * heads,
     }
     return ModelConfig.from_dict({**values, **changes})
 
