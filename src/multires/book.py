@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
@@ -232,9 +233,24 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
         f"```{{image}} /book/_generated/headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
     )
     models_table().to_csv(generated / "models.csv", index=False)
+    _parameter_table(root).to_csv(generated / "parameters.csv", index=False)
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
+
+
+def _parameter_table(root: Path) -> pd.DataFrame:
+    """Every parameter of the notebooks, what it is for, and which of them take it."""
+    rows: dict[str, dict[str, str]] = {}
+    notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    for notebook in notebooks:
+        for name, said in papermill.inspect_notebook(str(notebook)).items():
+            row = rows.setdefault(
+                name, {"parameter": name, "default": said["default"], "meaning": said["help"], "in": ""}
+            )
+            row["in"] = f"{row['in']} {int(notebook.stem[:2])}".strip()
+    everywhere = " ".join(str(index) for index in range(1, len(notebooks) + 1))
+    return pd.DataFrame(rows.values()).replace({"in": {everywhere: "all chapters"}})
 
 
 def _mathjax() -> Path:
