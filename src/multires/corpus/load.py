@@ -46,7 +46,7 @@ def load_corpus(
     seed
         For ``embedded``: the same seed gives the same samples.
     hours
-        For ``embedded``: how much in all (0.6 when not given); half is for evaluation, but at most 0.3 hours.
+        For ``embedded``: how much in all (0.6 when not given); half is for evaluation, but at most 0.6 hours.
     cache
         Where ``embedded`` speech and forced alignments are kept; else the variable MULTIRES_CACHE, else the user's
         cache folder.

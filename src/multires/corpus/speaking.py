@@ -22,6 +22,9 @@ _WORD_BREAK = "\u200b "
 _SHORTEST_PAUSE = 0.004
 """Seconds of exact silence before a phone that count as the closure or onset that belongs to it."""
 
+_SHORTEST_PHONE = 0.005
+"""Seconds; a phone reported as shorter has no time of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Voice:
@@ -110,7 +113,8 @@ def timed(
     """Speech with the times that espeak-ng's events give.
 
     A phone lasts until the next one starts. espeak-ng reports a stop where it is released; the exact silence before it
-    is its closure, so the phone starts where that silence does (and so with the short pause before an initial vowel).
+    is its closure, so the phone starts where that silence does (and so with the short pause before an initial vowel). A phone that has no
+    time of its own takes half of the one before it.
     """
     positions = np.cumsum([1, *(len(word) + len(_WORD_BREAK) for word in words)])[:-1].tolist()
     if [value for kind, _, value in events if kind == "word"] != positions:
@@ -129,7 +133,7 @@ def timed(
         first = sample if labels == (SILENCE,) else _onset(samples, sample, marks, sample_rate)
         marks += [(label, first if i == 0 else -1, -1 if label == SILENCE else word) for i, label in enumerate(labels)]
 
-    starts = _fill([first for _, first, _ in marks], len(samples))
+    starts = _shared(marks, len(samples), _SHORTEST_PHONE * sample_rate)
     pieces = [
         (label, start, end, index)
         for (label, _, index), start, end in zip(marks, starts, [*starts[1:], len(samples)], strict=True)
@@ -155,14 +159,18 @@ def _onset(samples: np.ndarray, sample: int, marks: list[tuple[str, int, int]], 
     return sample - silent if silent >= _SHORTEST_PAUSE * sample_rate else sample
 
 
-def _fill(starts: list[int], end: int) -> list[int]:
-    """Starts in which the second half of a split event (-1) lies midway between its neighbours."""
-    filled = list(starts)
-    for i, start in enumerate(filled):
-        if start < 0:
-            after = filled[i + 1] if i + 1 < len(filled) else end
-            filled[i] = (filled[i - 1] + after) // 2
-    return filled
+def _shared(marks: list[tuple[str, int, int]], end: int, shortest: float) -> list[int]:
+    """First samples, where a phone that has no time of its own takes half of the phone before it.
+
+    These are the second half of a split event (-1), and the /l/ after a vowel that espeak-ng speaks as one sound with
+    the vowel and reports at its end.
+    """
+    starts = [first for _, first, _ in marks]
+    for i in range(1, len(marks)):
+        after = next((start for start in starts[i + 1 :] if start >= 0), end)
+        if starts[i] < 0 or (marks[i][0] != SILENCE and after - starts[i] < shortest):
+            starts[i] = (starts[i - 1] + after) // 2
+    return starts
 
 
 def _joined(pieces: list[tuple[str, int, int, int]], end: int, sample_rate: int) -> tuple[Segment, ...]:

@@ -24,14 +24,14 @@ from multires.corpus.speaking import Speech, Voice, speak
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
 from multires.errors import MultiresError, choose
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same seed would give other samples or labels."""
 
 SPLITS = ("train", "evaluation")
 
 DEFAULT_HOURS = 0.6
 
-EVALUATION_HOURS = 0.3
+EVALUATION_HOURS = 0.6
 """The evaluation split takes half of the hours, but no more than this."""
 
 _SECONDS_PER_SENTENCE = 2.4
