@@ -230,8 +230,8 @@ class Bench:
 
     def add(self, name: str, measure: str, value: float, **more: Any) -> None:
         """One row."""
-        model = f"untrained/{name}-{self.size}" if name else pd.NA
-        self.rows.append({"model": model, "condition": name or pd.NA, "measure": measure, "value": value, **more})
+        model = name or pd.NA
+        self.rows.append({"model": model, "condition": model, "measure": measure, "value": value, **more})
 
     def add_estimate(self, name: str, measure: str, found: Estimate, **more: Any) -> None:
         """One row with an interval, or a missing value with its reason."""
@@ -282,7 +282,12 @@ class Bench:
         table = tidy(self.rows)
         machine = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else processor_name()
         table = table.assign(
-            seed=self.seed, device=self.device, machine=machine, precision=self.precision, threads=self.threads
+            seed=self.seed,
+            device=self.device,
+            machine=machine,
+            precision=self.precision,
+            threads=self.threads,
+            size=self.size,
         )
         table["note"] = table["note"].fillna("")
         return table.reset_index(drop=True)
@@ -517,7 +522,7 @@ def _amdahl(
         [sum(t for (_, block, _), t in times.items() if block == "middle") / sum(times.values()) for times in rounds]
     )
     up, down = multi.ratios[0]
-    share = timing.estimate(shares, seed=bench.seed, tolerance=timing.RATIO_TOLERANCE)
+    share = timing.estimate(shares, seed=bench.seed, tolerance=timing.TIME_TOLERANCE)
     common = {"view": CONTROL, "unit": "ratio", **at}
     bench.add_estimate(CONTROL, "low_share", share, **{**common, "unit": "share"})
     for measure, kept in (("amdahl_bound", 0.0), ("amdahl_expected", up / down)):
