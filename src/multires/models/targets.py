@@ -1,0 +1,271 @@
+"""Units to predict: k-means on cepstra or on a model's layer, one label every 20 ms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torchaudio
+from jaxtyping import Float, Int
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from multires.corpus.utterance import SAMPLE_RATE, Corpus
+from multires.errors import MultiresError
+from multires.models.layers import LayeredModel
+
+HOP, WINDOW = 320, 400
+"""Samples from frame to frame and under a frame: those of the published waveform encoder, so that frames coincide."""
+
+_KMEANS_FRAMES = 300_000
+
+
+def frame_count(samples: int) -> int:
+    """20 ms frames of so many samples, as the waveform encoder gives them."""
+    return max(0, (samples - WINDOW) // HOP + 1)
+
+
+class Cepstra(torch.nn.Module):
+    """Mel-frequency cepstra on the waveform encoder's own frames: frame i covers samples 320 i to 320 i + 400.
+
+    Parameters
+    ----------
+    coefficients
+        How many, the first one (energy) included.
+    deltas
+        Whether their first and second differences over time (5 frames wide) follow.
+    """
+
+    def __init__(self, coefficients: int = 13, deltas: bool = True) -> None:
+        super().__init__()
+        self.deltas = deltas
+        self.dim = coefficients * (3 if deltas else 1)
+        mel = {"n_fft": WINDOW, "hop_length": HOP, "n_mels": 40, "center": False}
+        self.cepstra = torchaudio.transforms.MFCC(SAMPLE_RATE, coefficients, log_mels=True, melkwargs=mel)
+
+    def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch frames dim"]:
+        """Cepstra of a batch without padding, less each utterance's own mean."""
+        x = self.cepstra(waveforms)
+        x = x - x.mean(2, keepdim=True)
+        if self.deltas:
+            first = torchaudio.functional.compute_deltas(x)
+            x = torch.cat([x, first, torchaudio.functional.compute_deltas(first)], dim=1)
+        return x.transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Utterances end to end on one device, ready to be cut into batches.
+
+    Attributes
+    ----------
+    name
+        Of the corpus.
+    samples
+        16-bit, all utterances one after the other.
+    starts, lengths
+        Of each utterance, in samples.
+    fingerprint
+        Changes with the audio.
+    """
+
+    name: str
+    samples: Int[Tensor, " samples"]
+    starts: np.ndarray
+    lengths: np.ndarray
+    fingerprint: str
+
+    @property
+    def frames(self) -> np.ndarray:
+        """20 ms frames of each utterance."""
+        return (self.lengths - WINDOW) // HOP + 1
+
+    @property
+    def frame_starts(self) -> np.ndarray:
+        """Where each utterance begins in a stream of frames of all utterances, and the total at the end."""
+        return np.concatenate([[0], np.cumsum(self.frames)])
+
+    @property
+    def seconds(self) -> float:
+        """Of audio in all."""
+        return float(self.lengths.sum() / SAMPLE_RATE)
+
+    def utterance(self, index: int) -> Float[Tensor, " samples"]:
+        """One utterance in float32."""
+        start = int(self.starts[index])
+        return self.samples[start : start + int(self.lengths[index])].float() / 32768
+
+
+def load_speech(
+    corpus: Corpus, splits: Sequence[str], *, device: str | torch.device = "cpu", progress: bool = True
+) -> Speech:
+    """The audio of some splits of a corpus, as 16-bit samples on the device.
+
+    Utterances shorter than one frame are left out.
+
+    Raises
+    ------
+    MultiresError
+        Where the splits hold no utterance of one frame or more.
+    """
+    chosen = [u for u in corpus if u.split in splits]
+    parts = []
+    for utterance in tqdm(chosen, desc="reading speech", unit="utterance", disable=not progress):
+        audio = utterance.audio
+        if len(audio) >= WINDOW:
+            parts.append(np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16))
+    if not parts:
+        raise MultiresError(f"corpus {corpus.name} has no speech in {', '.join(splits)}: choose of {corpus.splits}")
+    lengths = np.array([len(part) for part in parts])
+    samples = np.concatenate(parts)
+    return Speech(
+        corpus.name,
+        torch.from_numpy(samples).to(device),
+        np.concatenate([[0], np.cumsum(lengths)[:-1]]),
+        lengths,
+        hashlib.sha256(samples.tobytes() + lengths.tobytes()).hexdigest()[:16],
+    )
+
+
+@dataclass(frozen=True)
+class Units:
+    """What masked frames are to be recognised as.
+
+    Attributes
+    ----------
+    labels
+        One a 20 ms frame, utterances end to end as in `Speech.frame_starts`.
+    classes
+        How many units there are.
+    source
+        For people, such as ``MFCC`` or ``hubert encoder.0.3``.
+    fingerprint
+        Changes with the labels.
+    """
+
+    labels: Int[Tensor, " frames"]
+    classes: int
+    source: str
+    fingerprint: str
+
+
+class Quantizer:
+    """k-means on standardised vectors.
+
+    Parameters
+    ----------
+    vectors
+        To fit to; more than 300,000 are sampled.
+    classes
+        Clusters.
+    seed
+        Of the sample and the clusters.
+    """
+
+    def __init__(self, vectors: Float[np.ndarray, "frames dim"], classes: int, seed: int) -> None:
+        if len(vectors) < classes:
+            raise MultiresError(f"{len(vectors)} frames cannot fill {classes} units: give more speech or fewer units")
+        rng = np.random.default_rng(seed)
+        if len(vectors) > _KMEANS_FRAMES:
+            vectors = vectors[np.sort(rng.choice(len(vectors), _KMEANS_FRAMES, replace=False))]
+        deviation = vectors.std(0)
+        self.mean = torch.from_numpy(vectors.mean(0))
+        self.deviation = torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
+        scaled = (torch.from_numpy(vectors) - self.mean) / self.deviation
+        kmeans = MiniBatchKMeans(classes, batch_size=8192, n_init=3, max_iter=60, random_state=seed)
+        self.centroids = torch.from_numpy(kmeans.fit(scaled.numpy()).cluster_centers_.astype(np.float32))
+
+    def __call__(self, vectors: Float[Tensor, "frames dim"]) -> Int[Tensor, " frames"]:
+        """The nearest centroid of each vector."""
+        centroids = self.centroids.to(vectors.device)
+        scaled = (vectors - self.mean.to(vectors.device)) / self.deviation.to(vectors.device)
+        return (centroids.square().sum(1) - 2 * scaled @ centroids.T).argmin(1)
+
+
+class Labeller:
+    """Units for any speech: the nearest centroid of each frame's features.
+
+    Parameters
+    ----------
+    features
+        From one utterance's samples to ``(frames, dim)`` at 20 ms.
+    speech
+        To fit the centroids to; an even sample of its utterances, about 300,000 frames.
+    classes, seed
+        As for `Quantizer`.
+    source
+        Where the features come from, for people.
+    """
+
+    def __init__(
+        self,
+        features: Callable[[Float[Tensor, " samples"]], Float[Tensor, "frames dim"]],
+        speech: Speech,
+        classes: int,
+        seed: int,
+        source: str,
+        progress: bool = True,
+    ) -> None:
+        self.features, self.classes, self.source = features, classes, source
+        rng = np.random.default_rng(seed)
+        share = min(1.0, 1.2 * _KMEANS_FRAMES / speech.frame_starts[-1])
+        sample = [i for i in range(len(speech.lengths)) if rng.random() < share] or [0]
+        bar = tqdm(sample, desc=f"k-means on {source}", unit="utterance", disable=not progress)
+        with torch.inference_mode():
+            vectors = np.concatenate([features(speech.utterance(i)).cpu().numpy() for i in bar])
+        self.quantizer = Quantizer(vectors, classes, seed)
+
+    def __call__(self, speech: Speech, *, progress: bool = True) -> Units:
+        """The units of every frame of some speech, which need not be what the centroids were fitted to."""
+        bar = tqdm(range(len(speech.lengths)), desc=f"units from {self.source}", unit="utterance", disable=not progress)
+        with torch.inference_mode():
+            labels = torch.cat([self.quantizer(self.features(speech.utterance(i))) for i in bar]).to(torch.int32)
+        digest = hashlib.sha256(labels.cpu().numpy().tobytes()).hexdigest()[:16]
+        return Units(labels.clone(), self.classes, self.source, digest)
+
+
+def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0, progress: bool = True) -> Labeller:
+    """Units of the first iteration, fitted to `speech`: k-means on MFCC with differences.
+
+    Parameters
+    ----------
+    context
+        Frames on either side whose cepstra are stacked beside a frame's own (without differences where above 0),
+        which makes units last longer.
+    """
+    cepstra = Cepstra(deltas=context == 0).to(speech.samples.device)
+    source = "MFCC" if context == 0 else f"MFCC of {2 * context + 1} frames"
+    return Labeller(lambda samples: stack(cepstra(samples[None])[0], context), speech, classes, seed, source, progress)
+
+
+def layer_units(
+    speech: Speech, model: LayeredModel, layer: str, classes: int, *, seed: int, progress: bool = True
+) -> Labeller:
+    """Units of a later iteration, fitted to `speech`: k-means on a 20 ms layer of an earlier model.
+
+    Raises
+    ------
+    MultiresError
+        Where the model has no such layer, or not at 20 ms.
+    """
+    periods = {known.name: known.frame_period for known in model.layers}
+    if abs(periods.get(layer, 0.0) - HOP / SAMPLE_RATE) > 1e-9:
+        fine = [name for name, period in periods.items() if abs(period - HOP / SAMPLE_RATE) < 1e-9]
+        raise MultiresError(f"{model.key} has no 20 ms layer {layer!r}: choose one of {', '.join(fine)}")
+    model = model.to(speech.samples.device).eval()
+    return Labeller(
+        lambda samples: model(samples[None]).frames[layer][0].float(), speech, classes, seed,
+        f"{model.key} {layer}", progress,
+    )  # fmt: skip
+
+
+def stack(x: Float[Tensor, "frames dim"], context: int) -> Float[Tensor, "frames stacked"]:
+    """Each frame with `context` neighbours on either side; the ends repeat."""
+    if context == 0:
+        return x
+    at = torch.arange(len(x), device=x.device)
+    return torch.cat([x[(at + shift).clamp(0, len(x) - 1)] for shift in range(-context, context + 1)], dim=1)
