@@ -46,7 +46,7 @@ def display_name(model: str) -> str:
 
 def macs_by_part(table: pd.DataFrame, *, models: Sequence[str] | None = None) -> Figure:
     """Counted multiply-accumulates of every configuration, stacked by part."""
-    rows = table[(table["measure"] == "macs") & (table["source"] == "closed form")]
+    rows = table[(table["measure"] == "macs") & (table["duration"] == 10.0)]
     names = list(models or _named(table))
     rows = rows[rows["model"].isin(names)]
     wide = rows.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).fillna(0) / 1e9
@@ -125,7 +125,7 @@ def time_by_part(table: pd.DataFrame) -> Figure:
     seconds = float(timed["duration"].iloc[0])
     names = list(dict.fromkeys(timed["model"]))
     measured = timed.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).loc[names]
-    counted = table[(table["measure"] == "macs") & table["model"].isin(names)].copy()
+    counted = table[(table["measure"] == "macs") & table["model"].isin(names) & (table["duration"] == seconds)].copy()
     counted["part"] = counted["part"].replace({"attention, linear": "attention", "attention, quadratic": "attention"})
     counts = counted.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).loc[names]
     shares = []
@@ -138,8 +138,8 @@ def time_by_part(table: pd.DataFrame) -> Figure:
     figure, axes = new_figure(1, 1, height=0.42 * len(both) + 2.1)
     axis = axes.flat[0]
     _stack(axis, both, None)
-    axis.set_xlabel(f"share, % (time of {seconds:g} s of speech, counted for 10 s)")
-    axis.set_title(f"Where the time goes: {_machine(table)}", loc="left", fontsize=11)
+    axis.set_xlabel(f"share of {seconds:g} s of speech, %")
+    figure.suptitle(_machine(table), fontsize=11)
     axis.set_xlim(0, 100)
     intervals = timed.groupby(["model", "part"], sort=False)[["value", "low", "high"]].sum().reset_index()
     totals = intervals.groupby("model")["value"].sum()
@@ -177,7 +177,7 @@ def _latency_panel(axis: Axes, table: pd.DataFrame) -> None:
     for rank, (value, seconds, name, colour) in enumerate(sorted(ends)):
         label_at_end(axis, seconds, value, display_name(name), colour, offset=14.0 * (rank - (len(ends) - 1) / 2))
     axis.set_ylabel("seconds of computation")
-    axis.set_title(_machine(table), loc="left", fontsize=11)
+    axis.set_title(_machine(table), loc="left", fontsize=11, x=-0.1)
     axis.set_ylim(bottom=0)
 
 

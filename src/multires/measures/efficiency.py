@@ -299,23 +299,18 @@ class Bench:
 def _count(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
     """Parameters and multiply-accumulates of every configuration, by closed form."""
     for name, config in configs.items():
-        parts = count(config, REFERENCE_DURATION)
         what_if = _what_if(config)
         common = {"source": "closed form", **what_if}
-        for row in parts.to_dict("records"):
-            place = {"part": row["part"], "block": row["block"], "frame_period": row["frame_period"], **common}
-            if row["parameters"]:
-                bench.add(name, "parameters", row["parameters"], unit="parameters", **place)
-            if row["macs"]:
-                bench.add(
-                    name,
-                    "macs",
-                    row["macs"],
-                    duration=REFERENCE_DURATION,
-                    batch=1,
-                    unit="multiply-accumulates",
-                    **place,
-                )
+        for seconds in sorted({REFERENCE_DURATION, bench.reference}):
+            for row in count(config, seconds).to_dict("records"):
+                if row["macs"]:
+                    place = {key: row[key] for key in ("part", "block", "frame_period")}
+                    at = {"duration": seconds, "batch": 1, "unit": "multiply-accumulates"}
+                    bench.add(name, "macs", row["macs"], **at, **place, **common)
+        parts = count(config, REFERENCE_DURATION)
+        for part, parameters in parts.groupby("part", sort=False)["parameters"].sum().items():
+            if parameters:
+                bench.add(name, "parameters", int(parameters), part=part, unit="parameters", **common)
         bench.add(name, "parameters_total", int(parts["parameters"].sum()), unit="parameters", **common)
         for seconds in sorted({*COUNTED_DURATIONS, *bench.durations}):
             total = _macs(config, seconds)
