@@ -80,7 +80,7 @@ def test_another_seed_gives_other_sentences_by_the_same_speakers(tmp_path):
 
 
 def test_a_larger_corpus_holds_the_smaller_one(tmp_path):
-    larger = {u.id: u for u in quiet(tmp_path, hours=0.1)}
+    larger = {u.id: u for u in quiet(tmp_path, hours=0.03)}
     for utterance in quiet(tmp_path):
         assert np.array_equal(larger[utterance.id].audio, utterance.audio)
         assert larger[utterance.id] == utterance

@@ -79,9 +79,12 @@ def speak(voice: Voice, sentences: Sequence[Sequence[str]]) -> list[Speech]:
     MultiresError
         Where espeak-ng cannot be run.
     """
+    data = Path(espeakng_loader.get_data_path())
+    if not (data / "voices" / "!v" / voice.variant).is_file():  # espeak-ng itself would quietly use another voice
+        raise MultiresError(f"espeak-ng has no voice variant {voice.variant}: reinstall espeakng-loader")
     job = {
         "library": str(espeakng_loader.get_library_path()),
-        "data": str(espeakng_loader.get_data_path()),
+        "data": str(data),
         "voice": f"en-us+{voice.variant}",
         "rate": voice.rate,
         "pitch": voice.pitch,
