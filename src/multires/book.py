@@ -246,7 +246,7 @@ def _parameter_table(root: Path) -> pd.DataFrame:
     for notebook in notebooks:
         for name, said in papermill.inspect_notebook(str(notebook)).items():
             row = rows.setdefault(
-                name, {"parameter": name, "default": said["default"], "meaning": said["help"], "in": ""}
+                name, {"parameter": f"`{name}`", "default": f"`{said['default']}`", "meaning": said["help"], "in": ""}
             )
             row["in"] = f"{row['in']} {int(notebook.stem[:2])}".strip()
     everywhere = " ".join(str(index) for index in range(1, len(notebooks) + 1))
