@@ -333,8 +333,7 @@ def test_a_small_model_learns(tmp_path):
     recipe = Recipe(
         steps=400, batch_seconds=12, crop_seconds=2.0, classes=20, learning_rate=5e-3, warm_steps=60, log_every=100
     )
-    depths = {"depths": (1, 1, 1), "classes": (20, 20), "width": 48, "ffn": 96}
-    shape = config("multi", **depths)
+    shape = preset("multi", "small", classes=20, depths=(1, 1, 1), **TINY)
     warm = warm_start(shape, speech, recipe, seed=0, progress=False)
     path = pretrain(shape, speech, units, recipe, seed=0, out=tmp_path / "m.safetensors", key="m", warm=warm,
                     held_out=(other, theirs), progress=False)  # fmt: skip

@@ -1,0 +1,155 @@
+"""The 2 x 2 factorial's statistics: what the auxiliary loss and the downsampling each do, paired by seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from multires.errors import MultiresError
+
+CELLS = ("mono", "mono+aux", "multi", "multi+aux")
+"""The four U-shaped conditions: downsampling (multi) crossed with the auxiliary loss (+aux)."""
+
+CONTRASTS: dict[str, dict[str, float]] = {
+    "auxiliary loss": {"mono": -0.5, "mono+aux": 0.5, "multi": -0.5, "multi+aux": 0.5},
+    "downsampling": {"mono": -0.5, "mono+aux": -0.5, "multi": 0.5, "multi+aux": 0.5},
+    "interaction": {"mono": 1.0, "mono+aux": -1.0, "multi": -1.0, "multi+aux": 1.0},
+    "mono - hubert": {"mono": 1.0, "hubert": -1.0},
+    "multi+aux - hubert": {"multi+aux": 1.0, "hubert": -1.0},
+}
+"""Weights of each condition. The interaction is how much more the auxiliary loss does with downsampling than without."""
+
+LEVEL = 0.95
+
+
+def effects(table: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
+    """Main effects, interaction and differences from HuBERT on each score, with Student intervals over seeds.
+
+    Each seed gives one value of a contrast, from conditions that share its data order, targets and initial values;
+    the mean over seeds is tested against zero. For the first three this is the repeated-measures analysis of
+    variance with seeds as subjects (F = t squared).
+
+    Parameters
+    ----------
+    table
+        One number a row: columns condition, seed, score, value.
+    level
+        Coverage of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns score, effect, value (the estimate), low, high, p, n (seeds with all the conditions that the contrast
+        needs) and left_out (seeds without). With one seed low, high and p are NaN. Contrasts without any complete
+        seed are absent.
+
+    Raises
+    ------
+    MultiresError
+        Where a column is missing, a value is not finite, or a condition has two values for a seed and score.
+    """
+    missing = [name for name in ("condition", "seed", "score", "value") if name not in table]
+    if missing:
+        raise MultiresError(f"the table of scores has no column {', '.join(missing)}")
+    if not np.isfinite(table["value"].to_numpy(float)).all():
+        raise MultiresError("the table of scores holds values that are not finite: leave those models out")
+    if table.duplicated(["condition", "seed", "score"]).any():
+        raise MultiresError("the table of scores has two values for one condition, seed and score")
+    rows = []
+    for score, part in table.groupby("score", sort=False):
+        wide = part.set_index(["seed", "condition"])["value"].unstack()  # noqa: PD010 (no two values to aggregate)
+        for effect, weights in CONTRASTS.items():
+            if not set(weights) <= set(wide.columns):
+                continue
+            complete = wide[list(weights)].dropna()
+            if len(complete):
+                values = complete.to_numpy(float) @ np.array(list(weights.values()))
+                rows.append(
+                    {"score": score, "effect": effect, **_student(values, level), "left_out": len(wide) - len(complete)}
+                )
+    return pd.DataFrame(rows, columns=["score", "effect", "value", "low", "high", "p", "n", "left_out"])
+
+
+def _student(values: np.ndarray, level: float) -> dict[str, float]:
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return {"value": mean, "low": float("nan"), "high": float("nan"), "p": float("nan"), "n": n}
+    error = float(values.std(ddof=1)) / np.sqrt(n)
+    reach = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
+    return {"value": mean, "low": mean - reach, "high": mean + reach, "p": p, "n": n}
+
+
+def cell_means(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation over seeds and number of seeds of each score in each condition, ``hubert`` included."""
+    grouped = table.groupby(["score", "condition"], sort=False)["value"]
+    return grouped.agg(value="mean", deviation="std", n="size").reset_index()
+
+
+def carries(probes: pd.DataFrame, log: pd.DataFrame, *, margin: float = 0.03, flat: float = 0.1) -> pd.DataFrame:
+    """Whether a set of models carries the experiment, condition by condition.
+
+    A condition carries it where, on held-out speakers, its best layer beats MFCC, log-mel and the untrained model of
+    its shape in the phone probe by more than `margin`, the mean over seeds each time, and its loss has flattened: the
+    last fifth of the steps brought no more than a share `flat` of the whole fall of the loss.
+
+    Parameters
+    ----------
+    probes
+        Phone probes: columns condition (``mfcc``, ``mel`` and ``untrained <architecture>`` among them), seed, layer,
+        value.
+    log
+        Training logs: columns condition, seed, step, part, resolution, loss.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a trained condition: condition, best (accuracy), baseline (the best of the three), baseline_name, above,
+        last_fifth (share of the fall), beats, flattened, carries.
+    """
+    best = probes.groupby(["condition", "seed"])["value"].max().groupby("condition").mean()
+    if absent := [name for name in ("mfcc", "mel") if name not in best]:
+        raise MultiresError(f"the phone probes lack the baseline {', '.join(absent)}")
+    rows = []
+    for condition in (name for name in best.index if name in (*CELLS, "hubert")):
+        untrained = f"untrained {condition.removesuffix('+aux')}"
+        if untrained not in best:
+            raise MultiresError(f"the phone probes lack the baseline {untrained}")
+        baselines = best[["mfcc", "mel", untrained]]
+        share = _last_fifth(log[log["condition"] == condition])
+        above = float(best[condition] - baselines.max())
+        beats, flattened = above > margin, share <= flat
+        rows.append(
+            {"condition": condition, "best": best[condition], "baseline": baselines.max(),
+             "baseline_name": baselines.idxmax(), "above": above, "last_fifth": share, "beats": beats,
+             "flattened": flattened, "carries": beats and flattened}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _last_fifth(log: pd.DataFrame) -> float:
+    """The share of the fall of the finest resolution's loss that the last fifth of the steps brought.
+
+    On held-out speech where it was scored; the mean over seeds; infinite where the loss did not fall.
+    """
+    fine = log[log["resolution"] == 0]
+    part = "held out" if (fine["part"] == "held out").any() else "train"
+    curve = fine[fine["part"] == part].groupby("step")["loss"].mean()
+    if len(curve) < 5:
+        raise MultiresError(f"a training log of {len(curve)} rows is too short to see whether the loss has flattened")
+    fall = curve.iloc[0] - curve.iloc[-1]
+    late = np.interp(0.8 * curve.index[-1], curve.index.to_numpy(float), curve.to_numpy())
+    return float((late - curve.iloc[-1]) / fall) if fall > 0 else float("inf")
+
+
+def sentence(row: pd.Series) -> str:
+    """What one effect shows, in words: its sign where the interval excludes zero, else that nothing was shown."""
+    if not np.isfinite(row["low"]):
+        return f"{row['score']}: one seed, so nothing can be said about {row['effect']}."
+    interval = f"{row['value']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}, {int(row['n'])} seeds"
+    if row["low"] > 0:
+        return f"{row['score']}: {row['effect']} is positive ({interval})."
+    if row["high"] < 0:
+        return f"{row['score']}: {row['effect']} is negative ({interval})."
+    return f"{row['score']}: {row['effect']} is not shown to differ from zero ({interval})."
