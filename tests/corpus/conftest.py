@@ -3,8 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import settings
 
 from multires.corpus import load_corpus
+
+settings.register_profile("files", deadline=None)  # files take as long as the disk is busy
+settings.load_profile("files")
 
 
 @pytest.fixture(scope="session")
