@@ -124,6 +124,7 @@ def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], land
             continue
         print(f"{say}: running", flush=True)
         if last:
+            shutil.rmtree(executed / "landing", ignore_errors=True)
             for name in LANDING:
                 (landing / name).unlink(missing_ok=True)
         began = time.monotonic()
@@ -206,7 +207,6 @@ def _keep_landing(notebook: Path, landing: Path, kept: Path) -> None:
             raise MultiresError(
                 f"notebooks/{notebook.name} did not write {landing / name}, which the landing page shows"
             )
-    shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(landing, kept)
 
 
