@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +83,10 @@ def group_norm(
 class WaveformEncoder(nn.Module):
     """Strided convolutions from samples to frames, GELU after each (wav2vec 2.0, arXiv 2006.11477, section 2).
 
+    The one statistic over time, group norm after the first convolution, follows from the waveform's own second
+    moments; with it known, everything is local, and is computed piece by piece as matrix products that stay in the
+    processor's cache.
+
     Parameters
     ----------
     convolutions
@@ -93,6 +98,9 @@ class WaveformEncoder(nn.Module):
         Whether the convolutions have one.
     """
 
+    PIECE = 256
+    """Output frames computed at a time on a CPU."""
+
     def __init__(self, convolutions: Sequence[tuple[int, int, int]], norm: str, bias: bool) -> None:
         super().__init__()
         self.shapes = tuple(convolutions)
@@ -101,6 +109,7 @@ class WaveformEncoder(nn.Module):
             nn.Conv1d(before, channels, kernel, stride, bias=bias)
             for before, (channels, kernel, stride) in zip(inputs, convolutions, strict=False)
         )
+        self.norm = norm
         self.norms = nn.ModuleList(
             nn.LayerNorm(channels) if norm == "layer" else nn.GroupNorm(channels, channels)
             for channels, _, _ in (convolutions if norm == "layer" else convolutions[:1])
@@ -110,20 +119,99 @@ class WaveformEncoder(nn.Module):
         self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, "batch frames channels"]:
         """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
-        x = waveforms[:, None, :]
-        for index, convolution in enumerate(self.convolutions):
-            x = convolution(x)
-            if lengths is not None:
-                _, kernel, stride = self.shapes[index]
-                lengths = (lengths - kernel) // stride + 1
-            if index < len(self.norms):
-                norm = self.norms[index]
-                if isinstance(norm, nn.GroupNorm):
-                    x = group_norm(x, norm, lengths)
-                else:
-                    x = norm(x.transpose(1, 2)).transpose(1, 2)
-            x = F.gelu(x)
-        return x.transpose(1, 2)
+        weights, biases = self._taps(waveforms, lengths)
+        frames, hop, field = waveforms.shape[1], 1, 1
+        for _, kernel, stride in self.shapes:
+            frames = (frames - kernel) // stride + 1
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        piece = frames if waveforms.is_cuda or torch.is_grad_enabled() else self.PIECE
+        pieces = [
+            self._local(waveforms[:, first * hop : (min(first + piece, frames) - 1) * hop + field], weights, biases)
+            for first in range(0, frames, piece)
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+    def _taps(
+        self, waveforms: Tensor, lengths: Tensor | None
+    ) -> tuple[list[Float[Tensor, "batch taps channels"]], list[Tensor | None]]:
+        """Each convolution as a matrix from its taps to its channels, and its bias, with the group norm folded in."""
+        modules: list[Any] = list(self.convolutions)
+        weights = [c.weight.permute(2, 1, 0).flatten(0, 1)[None] for c in modules]
+        biases: list[Tensor | None] = [c.bias for c in modules]
+        if self.norm == "group":
+            weights[0], biases[0] = self._normalized(weights[0][0], waveforms, lengths)
+        return weights, biases
+
+    def _normalized(
+        self, weight: Float[Tensor, "taps channels"], waveforms: Tensor, lengths: Tensor | None
+    ) -> tuple[Float[Tensor, "batch taps channels"], Float[Tensor, "batch 1 channels"]]:
+        """The first convolution and its group norm as one, for each utterance.
+
+        A channel's mean and variance over time are ``w'm`` and ``w'Cw`` with the mean m and covariance C of the
+        stretches of waveform that it sees; a bias would cancel. In float64, in which no padding takes part.
+        """
+        norm: Any = self.norms[0]
+        _, kernel, stride = self.shapes[0]
+        windows = waveforms.double().unfold(1, kernel, stride)
+        if lengths is None:
+            count = torch.full((len(waveforms), 1, 1), windows.shape[1], device=waveforms.device).double()
+        else:
+            own = (lengths - kernel) // stride + 1
+            windows = windows * own_frames(own, windows.shape[1])[..., None]
+            count = own.double()[:, None, None]
+        mean = windows.sum(1, keepdim=True) / count
+        covariance = windows.transpose(1, 2) @ windows / count - mean.transpose(1, 2) @ mean
+        w = weight.double()
+        variance = ((covariance @ w) * w).sum(1, keepdim=True).clamp_min(0.0)
+        scale = norm.weight.double() * torch.rsqrt(variance + norm.eps)
+        return (w * scale).to(weight.dtype), (norm.bias.double() - (mean @ w) * scale).to(weight.dtype)
+
+    def _local(
+        self, waveforms: Tensor, weights: list[Tensor], biases: list[Tensor | None]
+    ) -> Float[Tensor, "batch frames channels"]:
+        x = waveforms[..., None]
+        for index, (_, kernel, stride) in enumerate(self.shapes):
+            x = _convolved(x, weights[index], biases[index], kernel, stride)
+            if self.norm == "layer":
+                x = self.norms[index](x)
+            x = _gelu(x)
+        return x
+
+
+def _convolved(
+    x: Float[Tensor, "batch time channels"],
+    weight: Float[Tensor, "batch taps_channels out"],
+    bias: Tensor | None,
+    kernel: int,
+    stride: int,
+) -> Float[Tensor, "batch frames out"]:
+    """A convolution with the channels last: the taps within a stride as one matrix product, those beyond as another."""
+    batch, time, channels = x.shape
+    frames = (time - kernel) // stride + 1
+    if channels == 1:
+        taps = x[..., 0].unfold(1, kernel, stride)
+        return (
+            torch.matmul(taps, weight)
+            if bias is None
+            else torch.baddbmm(bias.to(x.dtype).expand(batch, 1, weight.shape[-1]), taps, weight.expand(batch, -1, -1))
+        )
+    within = min(kernel, stride)
+    head = x[:, : frames * stride].unflatten(1, (frames, stride))[:, :, :within].flatten(2)
+    matrix = weight[0]
+    y = (
+        torch.matmul(head, matrix[: within * channels])
+        if bias is None
+        else F.linear(head, matrix[: within * channels].T, bias)
+    )
+    for tap in range(within, kernel):
+        rest = x[:, tap : tap + (frames - 1) * stride + 1 : stride]
+        y = torch.baddbmm(y, rest, matrix[tap * channels : (tap + 1) * channels].expand(batch, -1, -1))
+    return y
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU, in place where no gradient is wanted."""
+    return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
 class PositionalConvolution(nn.Module):

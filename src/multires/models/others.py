@@ -42,7 +42,7 @@ class Hooked(LayeredModel):
         self.key, self.description, self.trained = key, description, True
         self.convolutions, self.normalize = convolutions, normalize
         self._frames: dict[str, Tensor] = {}
-        channels = int(feature_norm.weight.shape[0])
+        channels = int(feature_norm.normalized_shape[0])
         feature_norm.register_forward_hook(self._keep("conv"))
         for index, block in enumerate(blocks):
             block.register_forward_hook(self._keep(f"encoder.0.{index}"))
