@@ -154,14 +154,17 @@ class CCA(BaseEstimator):
         that view count for more.
     ``layerwise-analysis`` (Pasad et al., arXiv 2107.04734, 2211.03929; computes what the public code
     ``ankitapasad/layerwise-analysis``, after ``google/svcca``, computes)
-        It departs from Morcos et al. in four ways. The weights come from the held-out rows, whose variates are not
+        It departs from Morcos et al. in three ways. The weights come from the held-out rows, whose variates are not
         orthogonal, through a QR decomposition of them. The means of the first k columns of the weighting view are
         added to the k variates first (column j's mean to variate j, though variate j is not column j). The inner
         products are with columns that are not centred, and only with the first k of them (all of them where the
-        weighting view is the smaller one). For a one-hot view the last direction is constant: the public code divides
-        rounding error by rounding error to get its correlation, yet gives it about the weight of any other direction,
-        so that its published scores for k labels carry noise of up to about ±1/k. Here that correlation is 0, and so
-        is the weight of a held-out variate that depends linearly on those before it.
+        weighting view is the smaller one). Two things in the public score are not determined by the data, and are
+        here. The added means make it depend on the signs of the singular vectors, which differ between LAPACK
+        libraries: here the largest coefficient of each y direction is positive. And for a one-hot view the last
+        direction is constant: the public code divides rounding error by rounding error to get its correlation, yet
+        gives it about the weight of any other direction, which puts noise of up to about ±1/k into a score over k
+        labels; here that correlation is 0, and so is the weight of a held-out variate that depends linearly on those
+        before it.
     ``cka`` (Kornblith et al. 2019, arXiv 1905.00414, linear kernel)
         :math:`\|C_{xy}\|_F^2 / (\|C_{xx}\|_F \|C_{yy}\|_F)` over all rows. It trains nothing, uses neither folds nor
         regularisers, and is biased upwards where there are few rows for the columns.

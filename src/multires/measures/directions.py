@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -176,7 +176,8 @@ def canonical_directions(x: Basis, y: Basis, between: np.ndarray, epsilons: tupl
 
     The singular value decomposition of the whitened cross-covariance is taken through the eigendecomposition of its
     smaller Gram matrix, which is several times as fast; correlations below 1e-7 are lost to rounding, and their
-    directions are set to zero on the larger side.
+    directions are set to zero on the larger side. Signs are such that the largest coefficient of each y direction is
+    positive.
 
     Parameters
     ----------
@@ -193,7 +194,18 @@ def canonical_directions(x: Basis, y: Basis, between: np.ndarray, epsilons: tupl
         y_side, correlations, x_side = _singular(whitened.T)
     else:
         x_side, correlations, y_side = _singular(whitened)
-    return Directions(correlations.clip(0, 1), x.side(roots_x[:, None] * x_side), y.side(roots_y[:, None] * y_side))
+    # Either sign is right; a rule makes projections, and the weights that depend on signs, the same on every machine.
+    projected = y.side(roots_y[:, None] * y_side)
+    signs = np.where(_largest_entries(projected.projection) < 0, -1.0, 1.0)
+    return Directions(
+        correlations.clip(0, 1),
+        x.side(roots_x[:, None] * x_side * signs),
+        replace(projected, projection=signs[:, None] * projected.projection),
+    )
+
+
+def _largest_entries(projection: Float[np.ndarray, "directions dim"]) -> Float[np.ndarray, " directions"]:
+    return np.take_along_axis(projection, np.abs(projection).argmax(axis=1)[:, None], axis=1)[:, 0]
 
 
 def _singular(matrix: Float[np.ndarray, "m n"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

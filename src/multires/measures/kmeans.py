@@ -185,7 +185,7 @@ def _seed_centers(x: Float[Tensor, "rows dim"], n_clusters: int, generator: torc
 
 
 def _lloyd(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"], iterations: int) -> Tensor:
-    """Move centres to the means of their rows until the inertia falls by less than one part in a thousand."""
+    """Move centres to the means of their rows until the inertia falls by less than three parts in ten thousand."""
     last = float("inf")
     for _ in range(iterations):
         index, distance = _nearest(x, centers)
@@ -196,7 +196,7 @@ def _lloyd(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"],
         centers = sums / counts.clamp(min=1)[:, None]
         if len(empty):
             centers[empty] = x[distance.topk(len(empty)).indices]
-        if last - inertia <= 1e-3 * inertia:
+        if last - inertia <= 3e-4 * inertia:
             break
         last = inertia
     return centers

@@ -16,6 +16,9 @@ from multires.errors import MultiresError
 VIEW = "y"
 """The name of the second view where there is only one."""
 
+_LARGEST = 1e150
+"""Squares of larger numbers, summed, overflow float64."""
+
 YViews = np.ndarray | Mapping[str, np.ndarray]
 """A matrix (rows, dim_y), a vector of label indices (rows,), or several of these by name."""
 
@@ -125,13 +128,14 @@ class CCAStatistics:
         if x.shape[1] != self.dim_x:
             raise MultiresError(f"{said(name)}x has {x.shape[1]} columns: these statistics have {self.dim_x}")
         views = {view: self._checked_view(view, values, len(x), name) for view, values in views.items()}
+        check_finite(x, "x", name)
         group = np.broadcast_to(np.asarray(group), len(x))
         if len(x) and not (np.issubdtype(group.dtype, np.integer) and group.min() >= 0 and group.max() < self.groups):
             raise MultiresError(f"{said(name)}group indices must be integers in 0 ... {self.groups - 1}")
         order = np.argsort(group, kind="stable")
         present, starts = np.unique(group[order], return_index=True)
         for g, rows in zip(present, np.split(order, starts[1:]), strict=False):
-            self._add_rows(int(g), x, views, rows, name)
+            self._add_rows(int(g), x, views, rows)
         return self
 
     def _checked_view(self, view: str, values: np.ndarray, rows: int, name: str) -> np.ndarray:
@@ -146,21 +150,15 @@ class CCAStatistics:
         values = as_matrix(values, view, name)
         if values.shape[1] != dim:
             raise MultiresError(f"{said(name)}view {view!r} has {values.shape[1]} columns: these statistics have {dim}")
+        check_finite(values, view, name)
         return values
 
-    def _add_rows(self, g: int, x: np.ndarray, views: dict[str, np.ndarray], rows: np.ndarray, name: str) -> None:
+    def _add_rows(self, g: int, x: np.ndarray, views: dict[str, np.ndarray], rows: np.ndarray) -> None:
         block = x[rows].astype(np.float64)
         mean_x = block.mean(axis=0)
         block -= mean_x
-        xx = block.T @ block
-        if not np.isfinite(xx.diagonal()).all():
-            raise MultiresError(_first_bad_row(x, "x", rows, name))
-        second = {}
-        for view, values in views.items():
-            second[view] = _second_view(block, values[rows], self.views[view])
-            if not np.isfinite(second[view][1].diagonal()).all():
-                raise MultiresError(_first_bad_row(values, view, rows, name))
-        self._combine(g, len(rows), mean_x, xx, second)
+        second = {view: _second_view(block, values[rows], self.views[view]) for view, values in views.items()}
+        self._combine(g, len(rows), mean_x, block.T @ block, second)
 
     def _combine(
         self,
@@ -331,22 +329,25 @@ def as_matrix(values: npt.ArrayLike, what: str, name: str = "") -> np.ndarray:
 
 
 def check_finite(values: np.ndarray, what: str, name: str = "") -> None:
-    """Refuse NaN and infinity, naming the first row that has one.
+    """Refuse NaN, infinity and numbers too large to be squared, naming the first row that has one.
 
     Raises
     ------
     MultiresError
-        Where a value is not finite.
+        Where there is such a value.
     """
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise MultiresError(_first_bad_row(values, what, np.arange(len(values)), name))
-
-
-def _first_bad_row(values: np.ndarray, what: str, rows: np.ndarray, name: str) -> str:
-    bad = [row for row in np.sort(rows) if not np.isfinite(values[row]).all()]
-    if not bad:
-        return f"{said(name)}{what} has values too large to be squared in float64: scale it down"
-    return f"{said(name)}{what} has NaN or infinity in row {bad[0]} ({len(bad)} rows of {len(rows)}): leave them out"
+    if (
+        values.dtype.kind != "f"
+        or values.size == 0
+        or (float(values.min()) > -_LARGEST and float(values.max()) < _LARGEST)
+    ):
+        return
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if not len(bad):
+        raise MultiresError(f"{said(name)}{what} has values too large to be squared in float64: scale it down")
+    raise MultiresError(
+        f"{said(name)}{what} has NaN or infinity in row {bad[0]} ({len(bad)} rows of {len(values)}): leave them out"
+    )
 
 
 def said(name: str) -> str:
