@@ -25,7 +25,9 @@ Profile = Annotated[str, typer.Option(help="embedded (synthetic speech), librisp
 Data = Annotated[str, typer.Option(help="Folder of the corpus; not needed by the embedded profile.")]
 Seed = Annotated[int, typer.Option(help="Of synthesis, sampling, clusters, probes and bootstraps.")]
 Workspace = Annotated[Path, typer.Option(help="Folder that keeps vectors and tables between runs.")]
-Models = Annotated[str, typer.Option(help="Comma-separated models; `multires models` lists them. Default: the profile's.")]
+Models = Annotated[
+    str, typer.Option(help="Comma-separated models; `multires models` lists them. Default: the profile's.")
+]
 Layers = Annotated[str, typer.Option(help="Comma-separated layers, such as encoder.0.1,middle.0. Default: all.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Frames = Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")]
@@ -74,7 +76,9 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
     from multires import stages
 
     result = stages.cca(
-        _run(profile, data, seed, workspace, models, layers, device, frames, views=views or None, variant=variant or None)
+        _run(
+            profile, data, seed, workspace, models, layers, device, frames, views=views or None, variant=variant or None
+        )
     )
     _show(result, output, ["model", "seed", "layer", "view", "window", "trial", "measure", "value", "low", "high", "n"])
 

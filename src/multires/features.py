@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ _SHARD_SECONDS = 900.0
 _EDGE = 1e-6  # of a frame: keeps 0.06 / 0.02 from becoming frame 2
 
 
-def segment_table(corpus: Corpus, *, frames: int, seed: int, parts_of_speech: Mapping[str, str] = {}) -> pd.DataFrame:  # noqa: B006
+def segment_table(corpus: Corpus, *, frames: int, seed: int) -> pd.DataFrame:
     """Every utterance, word and phone of a corpus, and a sample of its frames.
 
     Frames are sampled in nested windows: a random 80 ms window of the utterance, a random 40 ms half of it, and a
@@ -45,8 +46,6 @@ def segment_table(corpus: Corpus, *, frames: int, seed: int, parts_of_speech: Ma
         How many frames to sample from each split, in proportion to duration.
     seed
         Of the sample of frames.
-    parts_of_speech
-        Further parts of speech by word; the corpus's own come first.
 
     Returns
     -------
@@ -55,7 +54,7 @@ def segment_table(corpus: Corpus, *, frames: int, seed: int, parts_of_speech: Ma
         (seconds), word (the word a phone or frame is in), part_of_speech and semantic_class (of that word). The label
         of an utterance is its speaker, that of a frame the phone at its centre. Unknown entries are empty strings.
     """
-    tags = {**parts_of_speech, **corpus.parts_of_speech}
+    tags = corpus.parts_of_speech
     total = {split: sum(u.duration for u in corpus if u.split == split) for split in corpus.splits}
     rows: list[tuple[str, str, str, str, str, float, float, str, str, str]] = []
     for position, utterance in enumerate(corpus):
@@ -67,7 +66,18 @@ def segment_table(corpus: Corpus, *, frames: int, seed: int, parts_of_speech: Ma
                 (unit, utterance.id, utterance.speaker, utterance.split, label, start, end,
                  word, tags.get(word, ""), corpus.semantic_classes.get(word, ""))
             )  # fmt: skip
-    columns = ["unit", "utterance", "speaker", "split", "label", "start", "end", "word", "part_of_speech", "semantic_class"]
+    columns = [
+        "unit",
+        "utterance",
+        "speaker",
+        "split",
+        "label",
+        "start",
+        "end",
+        "word",
+        "part_of_speech",
+        "semantic_class",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     if table.empty:
         raise MultiresError(f"corpus {corpus.name}: no utterance is long enough for a single 80 ms frame")
@@ -105,7 +115,8 @@ def _segments(
 
 
 def _label_at(segments: Sequence[Segment], time: float) -> str:
-    return next((segment.label for segment in segments if segment.start <= time < segment.end), "")
+    position = bisect_right(segments, time, key=lambda segment: segment.start) - 1
+    return segments[position].label if position >= 0 and time < segments[position].end else ""
 
 
 def frame_range(
@@ -159,19 +170,29 @@ class FeatureStore:
         The zarr folder of one model.
     segments
         The table that `segment_table` gave.
+    layers
+        The layers that are kept.
     """
 
-    def __init__(self, path: Path, segments: pd.DataFrame) -> None:
+    def __init__(self, path: Path, segments: pd.DataFrame, layers: Sequence[Layer]) -> None:
         self.path = path
         self.segments = segments
+        self._layers = {layer.name: layer for layer in layers}
+        self._labels: dict[str, pd.DataFrame] = {}
 
     def units(self) -> list[str]:
         """The kinds of segment there are."""
         return [unit for unit in UNITS if (self.segments["unit"] == unit).any()]
 
+    def layer_names(self) -> list[str]:
+        """The layers there are, in order of computation."""
+        return list(self._layers)
+
     def labels(self, unit: str) -> pd.DataFrame:
         """The rows of one unit, in the order of `vectors`."""
-        return self.segments[self.segments["unit"] == unit].reset_index(drop=True)
+        if unit not in self._labels:
+            self._labels[unit] = self.segments[self.segments["unit"] == unit].reset_index(drop=True)
+        return self._labels[unit]
 
     def vectors(self, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
         """One layer's vectors, float32, in the order of `labels`."""
@@ -244,7 +265,10 @@ def extract(
     rows = dict(list(segments.groupby("utterance", sort=False)))
     utterances = [utterance for utterance in corpus if utterance.id in rows]
     with tqdm(
-        total=round(sum(u.duration for u in utterances)), desc=f"extract {model.key}", unit="s audio", disable=not progress
+        total=round(sum(u.duration for u in utterances)),
+        desc=f"extract {model.key}",
+        unit="s audio",
+        disable=not progress,
     ) as bar:
         for number, shard in enumerate(_shards(utterances)):
             target = path / f"shard-{number:04d}"
@@ -253,7 +277,7 @@ def extract(
                 _write_shard(target, kept, vectors)
             else:
                 bar.update(round(sum(u.duration for u in shard)))
-    return FeatureStore(path, segments)
+    return FeatureStore(path, segments, kept)
 
 
 def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from multires.models.layers import LayeredModel
 from multires.profiles import Profile, get_profile, positive_integer
 from multires.results import provenance, read_table, write_table
 
-FORMAT = 1
-"""Part of every key: raised when what the stages compute changes, so that older workspaces are not mixed in."""
+_EXTRACTS = ("features.py", "models/encoder.py", "models/mr_hubert.py", "models/acoustic.py", "models/others.py")
+_COMPUTES = (*_EXTRACTS, "stages.py", "claims.py", "measures")
 
 ACOUSTIC = ("mel", "mfcc")
 """The acoustic features that serve as view and as baseline, extracted like models."""
@@ -63,6 +63,8 @@ class Run:
     layers: tuple[str, ...] | None
     device: str
     progress: bool = field(default=True, compare=False)
+    _models: dict[Subject, LayeredModel] = field(default_factory=dict, compare=False, repr=False)
+    _stores: dict[Subject, features.FeatureStore] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -99,18 +101,33 @@ class Run:
             for seed in (self.profile.model_seeds if name.startswith("untrained/") else (0,))
         ]
 
-    def model(self, subject: Subject) -> LayeredModel:
-        """The model itself, on the CPU."""
-        return load_model(subject.name, seed=subject.seed)
+    def model(self, name: str, seed: int = 0) -> LayeredModel:
+        """A model of the run, loaded once."""
+        subject = Subject(name, seed)
+        if subject not in self._models:
+            self._models[subject] = load_model(name, seed=seed)
+        return self._models[subject]
 
     def features(self, name: str, seed: int = 0) -> features.FeatureStore:
         """The vectors of one model, extracted where the workspace does not hold them yet."""
-        model = load_model(name, seed=seed)
-        layers = None if name in ACOUSTIC else self.layers
-        if layers is not None:
-            layers = tuple(layer.name for layer in features.choose_layers(model, layers))
-        key = _digest(FORMAT, self.corpus.fingerprint, self.profile.frames, self.seed, features.fingerprint(model), layers)
-        slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{name}-{seed}").strip("-")[-60:]
+        subject = Subject(name, seed)
+        if subject not in self._stores:
+            self._stores[subject] = self._extract(self.model(name, seed), subject)
+        return self._stores[subject]
+
+    def _extract(self, model: LayeredModel, subject: Subject) -> features.FeatureStore:
+        layers = None
+        if self.layers is not None and subject.name not in ACOUSTIC:
+            layers = [layer.name for layer in features.choose_layers(model, self.layers)]
+        key = _digest(
+            _code(_EXTRACTS),
+            self.corpus.fingerprint,
+            self.profile.frames,
+            self.seed,
+            features.fingerprint(model),
+            layers,
+        )
+        slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
         path = self.workspace / "features" / f"{slug}-{key}"
         return features.extract(
             model, self.corpus, self.segments, path, layers=layers, device=self.device, progress=self.progress
@@ -143,7 +160,7 @@ class Run:
             else {}
         )
         parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
-        key = _digest(FORMAT, stage, parameters)
+        key = _digest(_code(_COMPUTES), stage, parameters)
         path = self.workspace / "tables" / f"{self.profile.name}-{stage}-{key}.parquet"
         if path.exists():
             try:
@@ -208,9 +225,8 @@ def open_run(
         progress=bool(progress),
     )
     for subject in run.subjects:
-        model = run.model(subject)
-        features.choose_layers(model, run.layers)
-    load_model(chosen.reference_model)
+        features.choose_layers(run.model(subject.name, subject.seed), run.layers)
+    run.model(chosen.reference_model)
     return run
 
 
@@ -253,6 +269,17 @@ def _device(device: str) -> str:
     return device
 
 
+@cache
+def _code(names: tuple[str, ...]) -> str:
+    """Changes with the source of what computes a result: what an older version left in a workspace is not mixed in."""
+    here = Path(__file__).parent
+    files = [
+        file
+        for name in names
+        for file in ([here / name] if name.endswith(".py") else sorted((here / name).glob("*.py")))
+    ]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-

@@ -1,1 +1,32 @@
 """Tables to figures."""
+
+from multires.figures.claims import claims
+from multires.figures.extraction import durations, extraction_summary, schematic, utterance
+from multires.figures.measures import (
+    agreement,
+    cca_by_layer,
+    cca_by_window,
+    cca_variants,
+    mi_by_clusters,
+    mi_by_layer,
+    probes_by_layer,
+    weighted_sums,
+)
+from multires.figures.style import use_style
+
+__all__ = [
+    "agreement",
+    "cca_by_layer",
+    "cca_by_window",
+    "cca_variants",
+    "claims",
+    "durations",
+    "extraction_summary",
+    "mi_by_clusters",
+    "mi_by_layer",
+    "probes_by_layer",
+    "schematic",
+    "use_style",
+    "utterance",
+    "weighted_sums",
+]

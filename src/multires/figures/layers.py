@@ -135,7 +135,14 @@ def _legend(figure: Figure, markers: Mapping[str, tuple[str, bool]], periods: Se
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
     handles += [
-        Line2D([], [], marker="o", linestyle="", color=RESOLUTION_COLOURS[round(period, 3)], label=f"{period * 1000:.0f} ms")
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="",
+            color=RESOLUTION_COLOURS[round(period, 3)],
+            label=f"{period * 1000:.0f} ms",
+        )
         for period in periods
         if round(period, 3) in RESOLUTION_COLOURS
     ]

@@ -1,0 +1,127 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From speech to vectors
+#
+# **What does a speech model see, and how often does it look?** This chapter reads a corpus, runs models over it, and
+# keeps one vector for every phone, word and sampled frame at every layer. The other chapters work on these vectors.
+
+# %% tags=["parameters"]
+profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data = ""  # folder of the corpus; not needed by the embedded profile
+seed = 0  # of synthesis, of the sample of frames, and of everything random
+workspace = "workspace"  # folder that keeps vectors and tables between runs
+models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device = "cpu"  # cpu, cuda or cuda:N
+frames = 0  # frames sampled from each split; 0 for the profile's own number
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown
+
+from multires import figures, findings, open_run, stages
+
+run = open_run(
+    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
+    frames=frames or None,
+)  # fmt: skip
+figures.use_style()
+
+# %% [markdown]
+# ## The speech
+#
+# An utterance is audio (mono, 16 kHz), its speaker, and, where they are known, its words and phones with their times.
+# Nothing is dropped silently: utterances without alignment are kept and give frames only, files that cannot be read
+# are counted by name.
+
+# %%
+speech = stages.corpus_summary(run)
+speech.style.hide(axis="index").format(precision=1)
+
+# %% tags=["hide-input"]
+Markdown(findings.corpus(speech, run.corpus))
+
+# %% [markdown]
+# One utterance, as the models receive it, with its words and phones. The rulers below show where frames of 20, 40 and
+# 80 ms begin.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "One utterance of the corpus: log-mel spectrogram, words and phones, and the frames of three resolutions. A frame of 80 ms often holds more than one phone.", "name": "fig-utterance"}, "image": {"alt": "A log-mel spectrogram of one utterance with its words and phones marked, and below it three rulers whose ticks are 20, 40 and 80 milliseconds apart."}}
+figures.utterance(stages.example_utterance(run), corpus=run.corpus.name);
+
+# %% [markdown]
+# ## How long is a frame, how long is a phone?
+#
+# HuBERT sees 20 ms frames. MR-HuBERT {cite:p}`shi2024multiresolution` takes a detour through 40 ms frames. Whether that
+# is fine or coarse depends on how long the units of speech are.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones and words, beside the frame periods. The share named at each line is that of phones shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
+figures.durations(run.segments, corpus=run.corpus.name);
+
+# %% [markdown]
+# ## The models
+#
+# HuBERT {cite:p}`hsu2021hubert` is a waveform encoder and one block of Transformer layers. MR-HuBERT splits the layers
+# into blocks: an encoder at 20 ms, a middle block at 40 ms, and a decoder at 20 ms again, with sampling modules
+# between. The *mono-resolution* control has the same modules and parameters but stays at 20 ms throughout, so that
+# what the low resolution itself does can be told from what the shape does.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The layers of each model in the order of computation. Colour is the frame period.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, coloured by frame period: HuBERT all at 20 ms, MR-HuBERT with its middle block at 40 ms."}}
+figures.schematic(stages.layer_table(run));
+
+# %%
+stages.layer_table(run).style.hide(axis="index").format({"frame_period": "{:.0f} ms", "first_center": "{:.1f} ms"})
+
+# %% [markdown]
+# ## Extraction
+#
+# A segment from $t_0$ to $t_1$ seconds, at a layer whose frames $h_i$ are $\tau$ seconds apart, becomes the mean of its
+# frames, at least one of them, as in layer-wise analysis {cite:p}`pasad2021layerwise`:
+#
+# $$
+# v = \frac{1}{b - a} \sum_{i=a}^{b-1} h_i , \qquad
+# a = \lfloor t_0 / \tau \rfloor , \quad b = \max\left(a + 1,\, \lceil t_1 / \tau \rceil\right) .
+# $$ (eq-pooling)
+#
+# Frames are sampled in nested windows, a 20 ms frame inside a 40 ms frame inside an 80 ms frame. A layer can therefore
+# be looked at on any grid that is not finer than its own, and layers of different resolutions can be compared at the
+# same places.
+
+# %%
+extraction = stages.extraction(run)
+vectors = extraction.table[extraction.table["measure"] == "segments"]
+vectors.pivot_table(index=["model", "seed"], columns="view", values="value", aggfunc="max").astype(int)
+
+# %% [markdown]
+# The vectors are stored with their labels; any of them is one line away.
+
+# %%
+first = run.subjects[0]
+run.features(first.name, first.seed).dataset("phone", ["conv"])
+
+# %% [markdown]
+# ## What differs from layer to layer
+#
+# Two summaries say how the frames change with depth before any label is looked at. The *participation ratio* of the
+# covariance's eigenvalues $\lambda$ says over how many directions the variance is spread, and the *similarity of
+# neighbours* is the mean cosine between one 20 ms window's vector and that of the 80 ms window around it, both centred:
+#
+# $$
+# \mathrm{PR} = \frac{\left(\sum_k \lambda_k\right)^2}{\sum_k \lambda_k^2} .
+# $$ (eq-participation)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Participation ratio of the frames of each layer, and how similar a frame is to the 80 ms around it. Bars span the seeds of the model and a bootstrap over speakers.", "name": "fig-spread"}, "image": {"alt": "Two panels of curves over depth: participation ratio, and similarity of a frame to the 80 ms around it, for each model."}}
+figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=findings.models(extraction.table));
+
+# %% tags=["hide-input"]
+Markdown(findings.extraction(extraction.table))
+
+# %% [markdown]
+# **What would change this.** Another corpus (`profile`, `data`), trained instead of untrained models (`models`), another
+# sample (`seed`, `frames`): all are parameters of this notebook. Next: [what the layers are correlated
+# with](02_cca).

@@ -1,0 +1,127 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What each layer is correlated with
+#
+# **How much of the sound, of the phone and of the word can be read linearly from each layer, and does a lower
+# resolution change it?** Canonical correlation analysis compares two sets of vectors without caring how either is
+# rotated or scaled.
+
+# %% tags=["parameters"]
+profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data = ""  # folder of the corpus; not needed by the embedded profile
+seed = 0  # of synthesis, of the sample of frames, of folds, shuffles and bootstraps
+workspace = "workspace"  # folder that keeps vectors and tables between runs
+models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device = "cpu"  # cpu, cuda or cuda:N, for extraction
+frames = 0  # frames sampled from each split; 0 for the profile's own number
+views = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
+variant = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown
+
+from multires import figures, findings, open_run, stages
+
+run = open_run(
+    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
+    frames=frames or None, views=views or None, variant=variant or None,
+)  # fmt: skip
+figures.use_style()
+
+# %% [markdown]
+# ## The idea
+#
+# Two *views* of the same $n$ places in speech, centred: $X$ (a layer's vectors) and $Y$ (log-mel energies, or the
+# identity of the phone as a vector of zeros with a one in it). CCA {cite:p}`hotelling1936relations` looks for directions
+# $w$ and $v$ in which the views agree best:
+#
+# $$
+# \rho_1 = \max_{w, v} \frac{w^\top S_{xy}\, v}{\sqrt{w^\top S_{xx}\, w}\,\sqrt{v^\top S_{yy}\, v}} ,
+# $$ (eq-cca)
+#
+# where $S_{xy}$ is the covariance of $X$ and $Y$. Then for the next best pair uncorrelated with the first, and so on.
+# With $\epsilon_x, \epsilon_y$ on the diagonals against noise, the $\rho_i$ are the singular values of
+# $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames can stream through and be
+# forgotten.
+#
+# One number comes from many correlations by weighting. Projection-weighted CCA {cite:p}`morcos2018insights` weights
+# $\rho_i$ by how much of the layer its canonical direction accounts for:
+#
+# $$
+# \mathrm{PWCCA} = \frac{\sum_i \alpha_i \rho_i}{\sum_i \alpha_i}, \qquad
+# \alpha_i = \sum_j \left| \langle h_i , x_j \rangle \right| ,
+# $$ (eq-pwcca)
+#
+# with $h_i$ the canonical variables of the view with fewer dimensions and $x_j$ that view's columns. Correlations are
+# measured on parts of the data that the directions were not fitted to: in each *trial* one part chooses
+# $\epsilon_x, \epsilon_y$, another is scored, and the rest is fitted to {cite:p}`pasad2021layerwise,pasad2023comparative`.
+#
+# Three things stand beside every number: a 95 % interval (bootstrap over speakers), the score for shuffled pairs (the
+# chance level, which is not zero), and the number of segments.
+
+# %%
+cca = stages.cca(run)
+cca.table[["model", "layer", "view", "window", "measure", "value", "low", "high", "n"]].head()
+
+# %% [markdown]
+# ## Sound, phone and word by depth
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Colour is the frame period, shape the architecture; bars are 95 % intervals over speakers; the grey band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a grey band of chance scores."}}
+figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table));
+
+# %% tags=["hide-input"]
+Markdown(findings.cca(cca.table))
+
+# %% [markdown]
+# ## Like with like: the same window for every layer
+#
+# A 40 ms frame averages twice the time of a 20 ms frame, and an average is easier to predict. So a layer at 40 ms can
+# look better or worse for no other reason than its frame period. Here every layer is averaged to the same window, 20,
+# 40 and 80 ms long, before it is compared with the log-mel energies of that window.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with log-mel when every layer is read in the same window. Layers coarser than a window are missing from its panel.", "name": "fig-cca-windows"}, "image": {"alt": "Three panels, for windows of 20, 40 and 80 milliseconds, with CCA scores with log-mel by depth for every model."}}
+figures.cca_by_window(cca.table, corpus=run.corpus.name, models=findings.models(cca.table));
+
+# %% tags=["hide-input"]
+Markdown(findings.cca_windows(cca.table))
+
+# %% [markdown]
+# ## What the choice of score does
+#
+# The same vectors give other numbers under other definitions: the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
+# first keeps the directions that hold most variance, the score that the public layer-wise analysis code computes, and
+# linear CKA {cite:p}`kornblith2019similarity`. Numbers from different papers can be compared only where the definition is
+# the same.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labelled at their ends."}}
+variants = stages.cca_variants(run)
+figures.cca_variants(variants.table, corpus=run.corpus.name);
+
+# %% tags=["hide-input"]
+Markdown(findings.cca_variants(variants.table))
+
+# %% [markdown]
+# ## Who is on both sides of the split
+#
+# Segments of one speaker resemble each other. If a speaker is in the part that is fitted and in the part that is scored,
+# the score contains that resemblance.
+
+# %% tags=["hide-input"]
+grouping = stages.cca_grouping(run)
+grouping.table[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3, thousands=",")
+
+# %% tags=["hide-input"]
+Markdown(findings.cca_grouping(grouping.table))
+
+# %% [markdown]
+# **What would change this.** Trained models, other speech, more segments (the intervals say how much they could move
+# the curves), another definition of the score: `models`, `profile`, `frames` and `variant` are parameters of this
+# notebook. Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).

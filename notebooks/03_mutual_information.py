@@ -1,0 +1,89 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What each layer tells about phones and words
+#
+# **If a layer's vectors are sorted into clusters, how much does the cluster say about the phone or the word?** Mutual
+# information asks for no linear relation, only for regions of the space that belong to a label.
+
+# %% tags=["parameters"]
+profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data = ""  # folder of the corpus; not needed by the embedded profile
+seed = 0  # of synthesis, of the sample of frames, of clusters, shuffles and bootstraps
+workspace = "workspace"  # folder that keeps vectors and tables between runs
+models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device = "cpu"  # cpu, cuda or cuda:N, for extraction
+frames = 0  # frames sampled from each split; 0 for the profile's own number
+phone_clusters = 0  # k-means clusters for phones; 0 for the profile's own number (500 in the original protocol)
+word_clusters = 0  # k-means clusters for words; 0 for the profile's own number (5,000 in the original protocol)
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown
+
+from multires import figures, findings, open_run, stages
+
+run = open_run(
+    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
+    frames=frames or None, phone_clusters=phone_clusters or None, word_clusters=word_clusters or None,
+)  # fmt: skip
+figures.use_style()
+
+# %% [markdown]
+# ## The idea
+#
+# k-means is fitted to vectors of the training speakers. Each segment of other speakers gets the cluster $C$ that is
+# nearest, and has a label $L$. The mutual information of the two, in bits, and its share of what there is to know:
+#
+# $$
+# I(L; C) = \sum_{l, c} p(l, c) \log_2 \frac{p(l, c)}{p(l)\, p(c)} , \qquad
+# \mathrm{NMI} = \frac{I(L; C)}{H(L)} .
+# $$ (eq-mi)
+#
+# Counted from a finite sample, $I$ is too high: with as many clusters as segments it would be perfect and mean nothing.
+# The first-order correction of Miller {cite:p}`miller1955note` with $m_L$, $m_C$ and $m_{LC}$ occupied labels, clusters and
+# pairs among $n$ segments is
+#
+# $$
+# \hat{I} = I + \frac{(m_L - 1) + (m_C - 1) - (m_{LC} - 1)}{2 n \ln 2} .
+# $$ (eq-miller)
+#
+# Adjusted mutual information {cite:p}`vinh2010information` subtracts instead what random assignment would give, and is 0 at
+# chance. The value for shuffled labels is drawn beside all of them.
+
+# %%
+mi = stages.mutual_information(run)
+mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
+
+# %% [markdown]
+# ## Phones and words by depth
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers and seeds of k-means; the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
+figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table));
+
+# %% tags=["hide-input"]
+Markdown(findings.mutual_information(mi.table))
+
+# %% [markdown]
+# ## How much of it is bias?
+#
+# The raw estimate, the corrected one and the one for shuffled labels, at growing numbers of clusters. Where the shuffled
+# curve is high, differences between raw values are differences between noise.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. The corrected value of shuffled labels should be zero.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
+growth = stages.mi_clusters(run)
+figures.mi_by_clusters(growth.table, corpus=run.corpus.name);
+
+# %% tags=["hide-input"]
+Markdown(findings.mi_clusters(growth.table))
+
+# %% [markdown]
+# **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000
+# clusters, which a small corpus cannot fill, and the table says how many were used. Trained models and other speech:
+# `models`, `profile`, `data`. Next: [what the resolution costs](04_efficiency).

@@ -1,0 +1,79 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What this run supports
+#
+# **Is it the downsampling or the auxiliary loss that makes the difference, and what does downsampling save?** This
+# chapter reads the tables of the others and says, claim by claim, what they support. Nothing here is typed in: another
+# corpus, other models or another seed give other sentences.
+
+# %% tags=["parameters"]
+profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data = ""  # folder of the corpus; not needed by the embedded profile
+seed = 0  # of synthesis, samples, folds, clusters, heads and bootstraps
+workspace = "workspace"  # folder that keeps vectors and tables between runs
+models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device = "cpu"  # cpu, cuda or cuda:N
+frames = 0  # frames sampled from each split; 0 for the profile's own number
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown
+
+from multires import claims, figures, findings, landing, open_run, stages
+
+run = open_run(
+    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
+    frames=frames or None,
+)  # fmt: skip
+figures.use_style()
+
+# %% [markdown]
+# ## How a verdict is reached
+#
+# Each piece of evidence is a difference between two conditions that differ in one thing, on the best single layer of
+# each, paired by seed:
+#
+# $$
+# \Delta = \frac{1}{S} \sum_{s=1}^{S} \left( \max_l\, m_s^{\text{with}}(l) - \max_l\, m_s^{\text{without}}(l) \right) ,
+# $$ (eq-effect)
+#
+# with a 95 % interval: Student's over three seeds or more, otherwise from the scores' own intervals. An effect whose
+# interval stays below the smallest difference that matters here is taken as no gain. No verdict on the first two claims
+# is drawn from untrained models: random weights say what an architecture does, not what training makes of it. The
+# third claim does not depend on weights.
+
+# %%
+judged = stages.claims(run)
+verdicts = claims.summary(judged.table)
+heading = f"{run.corpus.name} speech; {findings.models(stages.cca(run).table)}"
+Markdown(landing.verdict_markdown(verdicts, heading))
+
+# %% [markdown]
+# ## The evidence
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides for or against the claim; open: leaves it open or, as a diamond, cannot test it.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
+headline = figures.claims(judged.table, corpus=run.corpus.name, models=findings.models(stages.cca(run).table))
+
+# %%
+judged.table[["claim", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
+
+# %% tags=["remove-cell"]
+landing.write_landing(run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(judged.table))
+
+# %% [markdown]
+# ## Where the numbers come from
+#
+# Beside every table stands its provenance: parameters, versions, revision, date and machine.
+
+# %% tags=["hide-input"]
+{key: judged.source[key] for key in ("profile", "multires", "revision", "date", "machine")}
+
+# %% tags=["hide-input"]
+Markdown(findings.conclusion(verdicts, heading))

@@ -1,0 +1,201 @@
+"""Tables to verdicts on the paper's claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from multires.results import tidy
+
+MARGIN = 0.02
+"""The smallest difference of a score that matters here. An effect whose interval stays below it counts as none."""
+
+SUPPORTS, CONTRADICTS, OPEN, UNTESTED = "supports", "contradicts", "leaves open", "not tested"
+
+CLAIMS = {
+    1: "The gain comes from the auxiliary low-resolution loss, not from the downsampling.",
+    2: "Downsampling improves neither downstream results nor the correlation with higher-level units such as words.",
+    3: "Downsampling makes the model cheaper.",
+}
+"""As this book reads the paper (arXiv 2410.23955)."""
+
+CHAPTERS = {1: "05_downstream", 2: "02_cca", 3: "04_efficiency"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference between conditions with its 95 % interval, and how many models or repeats it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def judge(
+    *, cca: pd.DataFrame, mutual_information: pd.DataFrame, probes: pd.DataFrame, efficiency: pd.DataFrame
+) -> pd.DataFrame:
+    """One row for each piece of evidence on each claim.
+
+    Parameters
+    ----------
+    cca, mutual_information, probes, efficiency
+        The tables of the stages of the same names.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Tidy, with the effect as value and further columns claim (1 to 3), title, evidence, low, high, verdict and
+        sentence. Verdicts on claims 1 and 2 are drawn from trained models only.
+    """
+    phone = _best_layers(probes[(probes["view"] == "phone") & (probes["measure"] == "accuracy")])
+    word = _best_layers(probes[(probes["view"] == "word") & (probes["measure"] == "accuracy")])
+    word_cca = _best_layers(cca[(cca["view"] == "word") & (cca["measure"] != "shuffled")])
+    word_mi = _best_layers(
+        mutual_information[(mutual_information["view"] == "word") & (mutual_information["measure"] == "normalised")]
+    )
+    rows = [
+        _auxiliary("phone probe accuracy", phone),
+        _auxiliary("word probe accuracy", word),
+        _downsampling("CCA with words", word_cca),
+        _downsampling("normalised MI with words", word_mi),
+        _downsampling("word probe accuracy", word),
+        _downsampling("phone probe accuracy", phone),
+        *_cost(efficiency),
+    ]
+    return tidy([{**row, "title": CLAIMS[row["claim"]]} for row in rows])
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim: its title, the verdict over all its evidence, the sentences, and the chapter.
+
+    A claim is supported where some evidence supports it and none contradicts it, contradicted the other way round,
+    and left open where they disagree or none decides.
+    """
+    rows = []
+    for claim, part in table.groupby("claim"):
+        found = set(part["verdict"])
+        if found == {UNTESTED}:
+            verdict = UNTESTED
+        elif SUPPORTS in found and CONTRADICTS not in found:
+            verdict = SUPPORTS
+        elif CONTRADICTS in found and SUPPORTS not in found:
+            verdict = CONTRADICTS
+        else:
+            verdict = OPEN
+        rows.append({
+            "claim": claim, "title": CLAIMS[int(claim)], "verdict": verdict,
+            "sentence": " ".join(dict.fromkeys(part["sentence"])), "chapter": CHAPTERS[int(claim)],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _best_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """The best single layer of every model and seed: condition, seed, trained, layer, value, low, high."""
+    rows = table[table["trial"].isna() & table["layer_index"].notna() & ~table["model"].isin(["mel", "mfcc"])]
+    return rows.loc[rows.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
+
+
+def paired_effect(best: pd.DataFrame, better: str, than: str) -> Effect | None:
+    """One condition's score minus another's, paired by seed; None where a condition is missing.
+
+    With three seeds or more the interval is Student's over the paired differences. With fewer it combines the
+    scores' own intervals as if they were independent, which is too wide rather than too narrow for paired scores.
+    """
+    pairs = best[best["condition"] == better].merge(best[best["condition"] == than], on="seed", suffixes=("", "_than"))
+    if pairs.empty:
+        return None
+    differences = (pairs["value"] - pairs["value_than"]).to_numpy(float)
+    if len(differences) >= 3:
+        half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    else:
+        widths = [(pairs[f"high{end}"] - pairs[f"low{end}"]).to_numpy(float) / 2 for end in ("", "_than")]
+        half = np.sqrt(sum(width**2 for width in widths).mean() / len(differences))
+    mean = differences.mean()
+    return Effect(mean, mean - half, mean + half, len(differences))
+
+
+def _combined(first: Effect | None, second: Effect | None) -> Effect | None:
+    """The mean of two effects; their intervals are combined as independent."""
+    if first is None or second is None:
+        return first or second
+    half = np.hypot(first.high - first.low, second.high - second.low) / 4
+    value = (first.value + second.value) / 2
+    return Effect(value, value - half, value + half, first.n + second.n)
+
+
+def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, object]:
+    """Claim 1: the effect of the auxiliary loss, beside that of downsampling."""
+    auxiliary = _combined(paired_effect(best, "mono+aux", "mono"), paired_effect(best, "multi+aux", "multi"))
+    downsampling = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
+    common = {"claim": 1, "evidence": f"auxiliary loss: {evidence}", "measure": "difference", "view": evidence}
+    if auxiliary is None or not best["trained"].all():
+        why = "no model of this run was trained" if not best["trained"].any() else "no model was trained with the loss"
+        return _row(common, auxiliary, UNTESTED, f"This run cannot test it: {why}.")
+    verdict = OPEN
+    if auxiliary.low > 0 and (downsampling is None or downsampling.high < auxiliary.value):
+        verdict = SUPPORTS
+    elif auxiliary.high < MARGIN:
+        verdict = CONTRADICTS
+    return _row(common, auxiliary, verdict, f"The auxiliary loss changes {evidence} by {_said(auxiliary)}.")
+
+
+def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, object]:
+    """Claim 2: the effect of downsampling on one score."""
+    effect = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
+    common = {"claim": 2, "evidence": f"downsampling: {evidence}", "measure": "difference", "view": evidence}
+    if effect is None:
+        return _row(common, None, UNTESTED, "This run has no model with and without downsampling to compare.")
+    if not best["trained"].all():
+        return _row(common, effect, UNTESTED, "No verdict is drawn from untrained models.")
+    verdict = SUPPORTS if effect.high < MARGIN else CONTRADICTS if effect.low > 0 else OPEN
+    return _row(common, effect, verdict, f"Downsampling changes {evidence} by {_said(effect)}.")
+
+
+def _cost(efficiency: pd.DataFrame) -> list[dict[str, object]]:
+    """Claim 3: time and operations of the model that downsamples over those of the same model that does not."""
+    rows = []
+    timed = efficiency[
+        (efficiency["measure"] == "ratio") & (efficiency["model"] == "multi") & (efficiency["batch"] == 1)
+    ]
+    for against in ("mono", "hubert"):
+        part = timed[timed["view"] == against]
+        if part.empty:
+            continue
+        longest = part.loc[part["duration"].idxmax()]
+        evidence = f"time, multi / {against}, {longest['duration']:.0f} s"
+        common: dict[str, object] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
+        if pd.isna(longest["value"]):
+            rows.append(_row(common, None, OPEN, f"The time could not be measured: {longest['note']}."))
+            continue
+        effect = Effect(float(longest["value"]), float(longest["low"]), float(longest["high"]), int(longest["n"]))
+        verdict = SUPPORTS if effect.high < 1 else CONTRADICTS if effect.low > 1 else OPEN
+        named = "the same model without downsampling" if against == "mono" else "HuBERT"
+        sentence = (
+            f"On {longest['duration']:.0f} s of speech it takes {effect.value:.2f} [{effect.low:.2f}, {effect.high:.2f}] "
+            f"of the time of {named}."
+        )
+        rows.append(_row(common, effect, verdict, sentence))
+    counted = efficiency[
+        (efficiency["measure"] == "macs_ratio") & (efficiency["model"] == "multi") & (efficiency["view"] == "mono")
+    ]
+    if len(counted):
+        longest = counted.loc[counted["duration"].idxmax()]
+        value = float(longest["value"])
+        common = {"claim": 3, "evidence": f"operations, multi / mono, {longest['duration']:.0f} s", "measure": "ratio",
+                  "view": "mono"}  # fmt: skip
+        sentence = f"Counted, it needs {value:.2f} of the operations on {longest['duration']:.0f} s."
+        rows.append(_row(common, Effect(value, value, value, 1), SUPPORTS if value < 1 else CONTRADICTS, sentence))
+    return rows
+
+
+def _row(common: dict[str, object], effect: Effect | None, verdict: str, sentence: str) -> dict[str, object]:
+    value = {} if effect is None else {"value": effect.value, "low": effect.low, "high": effect.high, "n": effect.n}
+    return {**common, **value, "verdict": verdict, "sentence": sentence}
+
+
+def _said(effect: Effect) -> str:
+    return f"{effect.value:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"

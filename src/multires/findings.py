@@ -1,0 +1,222 @@
+"""Tables to sentences: what this run found, with numbers drawn from the table."""
+
+from __future__ import annotations
+
+import pandas as pd
+from scipy.stats import spearmanr
+
+from multires.claims import paired_effect
+from multires.corpus.utterance import Corpus
+
+
+def models(table: pd.DataFrame) -> str:
+    """Which models a table is about, and whether they were trained; for titles."""
+    rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
+    trained = rows.groupby("model", sort=False)["trained"].first()
+    names = ", ".join(str(name).removeprefix("untrained/") for name in trained.index)
+    if not trained.any():
+        return f"untrained models ({names})"
+    return names if trained.all() else f"{names}; untrained: {', '.join(trained.index[~trained.astype(bool)])}"
+
+
+def _untrained(table: pd.DataFrame) -> str:
+    rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
+    if rows["trained"].all():
+        return ""
+    return (
+        " The models are **untrained**: their weights are random, and what is seen here is what architecture alone does, "
+        "the baseline that trained models are to be compared with."
+    )
+
+
+def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
+    """What there is to look at and what could not be used."""
+    total = summary.sum(numeric_only=True)
+    text = (
+        f"In all {total['minutes']:.0f} minutes of {speech.name} speech with {total['phones']:,.0f} phones and "
+        f"{total['words']:,.0f} words. {total['without alignment']:.0f} utterances have no alignment and give frames "
+        f"only; {len(speech.skipped)} files could not be used"
+    )
+    if not len(speech.skipped):
+        return text + "."
+    shown = "; ".join(f"{file}: {reason}" for file, reason in speech.skipped[:3])
+    return f"{text}: {shown}{' and others, named in the provenance of every table' if len(speech.skipped) > 3 else ''}."
+
+
+def extraction(table: pd.DataFrame) -> str:
+    """Which layer is the most spread out."""
+    spread = table[table["measure"] == "participation ratio"]
+    parts = []
+    for condition, part in spread.groupby("condition", sort=False):
+        best, least = part.loc[part["value"].idxmax()], part.loc[part["value"].idxmin()]
+        parts.append(
+            f"{condition} is widest at `{best['layer']}` ({best['value']:.1f} directions) and narrowest at "
+            f"`{least['layer']}` ({least['value']:.1f})"
+        )
+    return f"In this run, {'; '.join(parts)}.{_untrained(table)}"
+
+
+def cca(table: pd.DataFrame) -> str:
+    """The best layer for each view, and multi beside mono."""
+    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    shuffled = table[table["measure"] == "shuffled"]
+    parts = []
+    for view in ("mel", "phone", "word"):
+        part = rows[rows["view"] == view]
+        if part.empty:
+            continue
+        best = part.loc[part["value"].idxmax()]
+        chance = shuffled[shuffled["view"] == view]["value"].max()
+        parts.append(
+            f"{'log-mel' if view == 'mel' else f'{view}s'} at `{best['layer']}` of {best['condition']} "
+            f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}], chance at most {chance:.2f})"
+        )
+    return f"In this run the correlation is highest for {'; for '.join(parts)}.{_contrast(rows, 'word', 'CCA with words')}{_untrained(table)}"
+
+
+def _contrast(rows: pd.DataFrame, view: str, name: str) -> str:
+    """The best layers with and without downsampling, compared."""
+    part = rows[(rows["view"] == view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
+    if part.empty:
+        return ""
+    best = part.loc[part.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
+    effect = paired_effect(best, "multi", "mono")
+    if effect is None:
+        return ""
+    return (
+        f" The best layer with downsampling (multi) less the best without (mono): {effect.value:+.3f} "
+        f"[{effect.low:+.3f}, {effect.high:+.3f}] in {name}."
+    )
+
+
+def cca_windows(table: pd.DataFrame) -> str:
+    """How much a wider window alone changes the score of the 20 ms layers."""
+    rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
+    fine = rows[rows["frame_period"].astype(float) < 0.021]
+    means = fine.groupby("window")["value"].mean()
+    text = ", ".join(f"{value:.2f} in windows of {window:.0f} ms" for window, value in means.items())
+    coarse = rows[(rows["frame_period"].astype(float) > 0.021)]
+    if coarse.empty:
+        return f"Averaged over the 20 ms layers, CCA with log-mel is {text}."
+    window = coarse["window"].min()
+    low = coarse[coarse["window"] == window]["value"].mean()
+    same = fine[fine["window"] == window]["value"].mean()
+    return (
+        f"Averaged over the 20 ms layers, CCA with log-mel is {text}: the window alone moves it. In the same "
+        f"{window:.0f} ms window, the low-resolution layers average {low:.2f} and the 20 ms layers {same:.2f}."
+    )
+
+
+def cca_variants(table: pd.DataFrame) -> str:
+    """The range of scores that definitions give to the same vectors."""
+    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    last = rows[rows["layer_index"] == rows["layer_index"].max()].set_index("measure")["value"].astype(float)
+    text = ", ".join(f"{name} {value:.3f}" for name, value in last.items())
+    gap = abs(last.get("pwcca", float("nan")) - last.get("layerwise-analysis", float("nan")))
+    return (
+        f"At the last layer the definitions give {text}. The public code's score differs from projection-weighted CCA as "
+        f"defined by {gap:.3f} there; its docstring says where it departs from the definition."
+    )
+
+
+def cca_grouping(table: pd.DataFrame) -> str:
+    """How much a shared speaker adds."""
+    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    parts = []
+    for view, part in rows.groupby("view", sort=False):
+        values = part.set_index("grouping")["value"]
+        parts.append(f"{values['segment'] - values['speaker']:+.3f} for {'log-mel' if view == 'mel' else f'{view}s'}")
+    return f"Segments split at random, less whole speakers kept on one side: {', '.join(parts)}."
+
+
+def mutual_information(table: pd.DataFrame) -> str:
+    """The best layer for phones and words beside the acoustic features."""
+    rows = table[table["trial"].isna() & (table["measure"] == "adjusted")]
+    parts = []
+    for view in ("phone", "word"):
+        part = rows[rows["view"] == view]
+        layers, acoustic = part[~part["model"].isin(["mel", "mfcc"])], part[part["model"].isin(["mel", "mfcc"])]
+        if layers.empty:
+            continue
+        best = layers.loc[layers["value"].idxmax()]
+        beside = ", ".join(f"{row.model} {row.value:.2f}" for row in acoustic.itertuples())
+        parts.append(
+            f"the clusters of `{best['layer']}` of {best['condition']} tell most about {view}s "
+            f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}] adjusted; {beside})"
+        )
+    return (
+        f"In this run {'; '.join(parts)}.{_contrast(rows, 'word', 'adjusted MI with words')}{_reduced(table)}"
+        f"{_untrained(table)}"
+    )
+
+
+def _reduced(table: pd.DataFrame) -> str:
+    """Where the data could not fill the clusters that were asked for."""
+    fewer = table[table["clusters"] < table["clusters_requested"]]
+    if fewer.empty:
+        return ""
+    parts = [
+        f"{part['clusters_requested'].max():.0f} clusters for {view}s were reduced to {part['clusters'].min():.0f}"
+        for view, part in fewer.groupby("view", sort=False)
+    ]
+    return f" The training split is too small for what was asked: {' and '.join(parts)}."
+
+
+def mi_clusters(table: pd.DataFrame) -> str:
+    """How large the bias is at the most clusters."""
+    rows = table[table["trial"].isna()]
+    most = rows[rows["clusters"] == rows["clusters"].max()].set_index("measure")["value"]
+    return (
+        f"With {rows['clusters'].max():.0f} clusters the raw estimate is {most['bits']:.2f} bits, of which "
+        f"{most['bits shuffled']:.2f} remain when labels are shuffled; corrected it is {most['bits corrected']:.2f}, and "
+        f"{most['bits corrected shuffled']:+.2f} for shuffled labels."
+    )
+
+
+def probes(table: pd.DataFrame) -> str:
+    """The best layer for each task beside the acoustic features and chance."""
+    rows = table[(table["measure"] == "accuracy") & table["layer_index"].notna()]
+    majority = table[table["measure"] == "majority accuracy"].groupby("view")["value"].max()
+    parts = []
+    for task, part in rows.groupby("view", sort=False):
+        layers, acoustic = part[~part["model"].isin(["mel", "mfcc"])], part[part["model"].isin(["mel", "mfcc"])]
+        best = layers.loc[layers["value"].idxmax()]
+        beside = ", ".join(f"{row.model} {row.value:.2f}" for row in acoustic.itertuples())
+        parts.append(
+            f"{task}: `{best['layer']}` of {best['condition']} at {best['value']:.2f} [{best['low']:.2f}, "
+            f"{best['high']:.2f}] ({beside}; most frequent label {majority[task]:.2f}; n = {best['n']:,.0f})"
+        )
+    return f"In this run the best single layers are, for {'; '.join(parts)}.{_untrained(table)}"
+
+
+def weighted_sums(table: pd.DataFrame) -> str:
+    """Whether the weighted sum beats the best layer."""
+    rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]
+    parts = []
+    for task, part in rows.groupby("view", sort=False):
+        single = part[part["layer_index"].notna()].groupby(["model", "seed"])["value"].max()
+        summed = part[part["layer_index"].isna()].set_index(["model", "seed"])["value"]
+        parts.append(f"{(summed - single).mean():+.3f} for {task}")
+    return f"A weighted sum of layers, less the best single layer, averaged over models: {', '.join(parts)}."
+
+
+def agreement(table: pd.DataFrame) -> str:
+    """Rank correlations of measures and probe accuracy."""
+    parts = [
+        f"{spearmanr(part['value'], part['accuracy']).statistic:.2f} for {measure} and {view}s ({len(part)} layers)"
+        for (view, measure), part in table.groupby(["view", "measure"], sort=False)
+    ]
+    return f"Spearman's rank correlation with probe accuracy: {', '.join(parts)}."
+
+
+def headline(table: pd.DataFrame) -> str:
+    """The evidence in words, for those who cannot see the figure."""
+    known = table[table["value"].notna()]
+    parts = [f"{row.evidence} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in known.itertuples()]
+    return f"Effects with 95 percent intervals: {'; '.join(parts)}."
+
+
+def conclusion(verdicts: pd.DataFrame, heading: str) -> str:
+    """The chapter's last sentence."""
+    parts = [f"claim {row.claim}: **{row.verdict}**" for row in verdicts.itertuples()]
+    return f"**In this run ({heading}):** {'; '.join(parts)}."
