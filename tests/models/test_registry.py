@@ -1,0 +1,49 @@
+"""Names of models, and the table of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from multires.errors import MultiresError
+from multires.models import load_model, models_table
+from multires.models.registry import published
+
+
+def test_every_published_checkpoint_has_a_key_and_an_address():
+    entries = published()
+    assert len(entries) == 37
+    assert len({entry.url for entry in entries.values()}) == 37
+    assert all(entry.url.startswith("https://dl.fbaipublicfiles.com/") for entry in entries.values())
+    assert {"mono_base", "b5-a", "mono_xlarge_v1", "hubert_xlarge"} <= entries.keys()
+
+
+def test_parameters_are_those_the_papers_state():
+    table = models_table().set_index("key")
+    assert table.parameters["hubert_base"] == 94_371_712  # torchaudio's HUBERT_BASE
+    for key, millions in {"hubert_large": 316, "hubert_xlarge": 964, "mono_base": 97, "mono_large": 321}.items():
+        assert table.parameters[key] / 1e6 == pytest.approx(millions, rel=0.01)
+    assert table.layers["b1-c"] == "6-4-2"
+    assert table.frame_periods_ms["b2-a"] == "20/40/80/40/20"
+    assert table.frame_periods_ms["b5-a"] == "20/20/20"
+    assert table.known_from["b8-f"] == "checkpoint"
+
+
+@pytest.mark.parametrize("name", ["untrained/hubert-small", "untrained/multi3-small", "mel", "mfcc"])
+def test_models_have_the_layers_that_they_name(name):
+    model = load_model(name)
+    outputs = model(torch.randn(2, 8_000), torch.tensor([8_000, 5_000]))
+    assert list(outputs.frames) == [layer.name for layer in model.layers]
+    for layer in model.layers:
+        frames = outputs.frames[layer.name]
+        assert frames.shape == (2, int(outputs.lengths[layer.name].max()), layer.dim)
+    assert model.key == name
+    assert model.trained == (name in ("mel", "mfcc"))
+    assert not model.training
+
+
+def test_an_unknown_name_lists_what_there_is():
+    with pytest.raises(MultiresError, match="mono_base.*untrained/multi-small.*torchaudio"):
+        load_model("mono-base")
+    with pytest.raises(MultiresError, match="HUBERT_BASE"):
+        load_model("torchaudio:HUBERT")
