@@ -75,7 +75,6 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         Columns condition, seed, score, value.
     """
     means = table[table["trial"].isna()]
-    summed = means["layer"] == "weighted sum"
     parts = []
     for stage, measure, name in (
         ("probe", "accuracy", "accuracy"), ("probe", "error rate", "error rate"),
@@ -84,11 +83,13 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         chosen = means[(means["stage"] == stage) & (means["measure"] != "shuffled")]
         chosen = chosen if measure is None else chosen[chosen["measure"] == measure]
         for view, part in chosen.groupby("view", sort=False):
-            whole = part[summed.reindex(part.index)]
-            parts.append(whole.assign(score=f"{view} {name}, weighted sum"))
-            layers = part[~summed.reindex(part.index)]
-            best = layers.groupby(["condition", "seed"], as_index=False)["value"].max()
-            parts.append(best.assign(score=f"{view} {name}, best layer"))
+            whole = part[part["layer"] == "weighted sum"]
+            if len(whole):
+                parts.append(whole.assign(score=f"{view} {name}, weighted sum"))
+            layers = part[part["layer"] != "weighted sum"]
+            if len(layers):
+                best = layers.groupby(["condition", "seed"], as_index=False)["value"].max()
+                parts.append(best.assign(score=f"{view} {name}, best layer"))
     scores = pd.concat(parts, ignore_index=True)[["condition", "seed", "score", "value"]]
     return scores.astype({"value": float})
 

@@ -1,6 +1,14 @@
 """The controlled experiment: auxiliary loss and downsampling switched independently, with seeds, on two corpora.
 
-``python -m multires.experiment`` runs it; `SIZES` says how large it is.
+From a shell, each line continuing where it was stopped::
+
+    python -m multires.experiment --estimate-only                        # what it would take here
+    python -m multires.experiment --seeds 0 1 2                          # the embedded corpus, a night on 2 cores
+    python -m multires.experiment --size gpu --device cuda --seeds 0 1 2 3 4
+    python -m multires.experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda
+
+Set OMP_NUM_THREADS to the cores that are free. Models and tables come to lie in ``experiment/<corpus>``; what ships with
+the package is copied from there.
 """
 
 from __future__ import annotations
