@@ -289,8 +289,9 @@ def pays_from(cheaper: Fit, reference: Fit) -> tuple[float, float, float]:
 
 def _last_root(saving: Float[np.ndarray, " 3"]) -> float:
     """The last positive T at which a + b T + c T^2 turns positive."""
-    a, b, c = saving
-    settled = next((x for x in (c, b, a) if abs(x) > 1e-12), 0.0)
+    # Differences of equal coefficients leave rounding errors, which have signs.
+    a, b, c = (0.0 if abs(x) < 1e-12 else float(x) for x in saving)
+    settled = next((x for x in (c, b, a) if x), 0.0)
     if settled <= 0:
         return np.inf
     roots = np.roots(np.trim_zeros(np.array([c, b, a]), "f"))
