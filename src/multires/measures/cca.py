@@ -206,9 +206,11 @@ class CCA(BaseEstimator):
     Attributes
     ----------
     result_
-        `CCAResult` of the last fit.
+        `CCAResult` of the last fit, where it was to one view.
+    results_
+        `CCAResult` by view.
     labels_
-        The labels behind the columns of y where y was a vector of labels, else None.
+        By view, the labels behind the columns of y where y was a vector of labels.
     """
 
     def __init__(
@@ -399,6 +401,8 @@ class CCA(BaseEstimator):
             for view, result in results.items()
             if not view.endswith(SHUFFLED)
         }
+        if hasattr(self, "result_"):
+            del self.result_
         if len(self.results_) == 1:
             self.result_ = next(iter(self.results_.values()))
         return self
