@@ -163,7 +163,7 @@ def test_a_full_disk_leaves_nothing_behind(server, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Resuming, "_receive", full)
-    with pytest.raises(MultiresError, match="there is no room for it.*MULTIRES_CACHE"):
+    with pytest.raises(MultiresError, match=r"there is no room for it.*MULTIRES_CACHE"):
         get(server, tmp_path)
     assert names(tmp_path) == []
 

@@ -40,5 +40,5 @@ def test_layers_are_those_of_transformers(kind, stable, tmp_path, speech):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(MultiresError, match="config.json"):
+    with pytest.raises(MultiresError, match=r"config\.json"):
         load_model(f"transformers:{tmp_path}")

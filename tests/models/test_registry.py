@@ -43,7 +43,7 @@ def test_models_have_the_layers_that_they_name(name):
 
 
 def test_an_unknown_name_lists_what_there_is():
-    with pytest.raises(MultiresError, match="mono_base.*untrained/multi-small.*torchaudio"):
+    with pytest.raises(MultiresError, match=r"mono_base.*untrained/multi-small.*torchaudio"):
         load_model("mono-base")
     with pytest.raises(MultiresError, match="HUBERT_BASE"):
         load_model("torchaudio:HUBERT")
