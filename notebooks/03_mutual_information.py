@@ -1,7 +1,14 @@
 # ---
 # jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -11,6 +18,22 @@
 #
 # **If a layer's vectors are sorted into clusters, how much does the cluster say about the phone or the word?** Mutual
 # information asks for no linear relation, only for regions of the space that belong to a label.
+
+# %% [markdown] tags=["badges", "remove-cell"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/03_mutual_information.ipynb)
+# [![Launch in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/multires/multires/main?labpath=notebooks/03_mutual_information.ipynb)
+
+# %% tags=["bootstrap", "remove-cell"]
+# In Colab, and only there, install the package; MULTIRES_SOURCE names another place to install it from.
+import sys
+from importlib.util import find_spec
+
+if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.colab")):
+    import os
+    import subprocess
+
+    source = os.environ.get("MULTIRES_SOURCE", "git+https://github.com/multires/multires@main")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
@@ -64,7 +87,7 @@ mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", 
 # %% [markdown]
 # ## Phones and words by depth
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers and seeds of k-means; the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalised) and the range over seeds of k-means (adjusted); the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
 figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table));
 
 # %% tags=["hide-input"]
@@ -76,7 +99,7 @@ Markdown(findings.mutual_information(mi.table))
 # The raw estimate, the corrected one and the one for shuffled labels, at growing numbers of clusters. Where the shuffled
 # curve is high, differences between raw values are differences between noise.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. The corrected value of shuffled labels should be zero.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
 growth = stages.mi_clusters(run)
 figures.mi_by_clusters(growth.table, corpus=run.corpus.name);
 

@@ -1,7 +1,14 @@
 # ---
 # jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -12,6 +19,22 @@
 # **How much does downsampling save, where, when, and why not more?** Time does not depend on what a model has learnt, so
 # this chapter needs no small stand-ins: it builds HuBERT, MR-HuBERT and the published ablations at their real size, with
 # random weights, and counts and times them on the machine that runs this page.
+
+# %% [markdown] tags=["badges", "remove-cell"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/04_efficiency.ipynb)
+# [![Launch in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/multires/multires/main?labpath=notebooks/04_efficiency.ipynb)
+
+# %% tags=["bootstrap", "remove-cell"]
+# In Colab, and only there, install the package; MULTIRES_SOURCE names another place to install it from.
+import sys
+from importlib.util import find_spec
+
+if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.colab")):
+    import os
+    import subprocess
+
+    source = os.environ.get("MULTIRES_SOURCE", "git+https://github.com/multires/multires@main")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded, librispeech or paper; names the run, the models here are real-size in each

@@ -1,7 +1,14 @@
 # ---
 # jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -11,6 +18,22 @@
 #
 # **Do the auxiliary loss or the downsampling make the layers better at a task?** The models are frozen; a light head is
 # trained on top, and judged on other speakers. This is how SUPERB {cite:p}`yang2021superb` compares speech models.
+
+# %% [markdown] tags=["badges", "remove-cell"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/05_downstream.ipynb)
+# [![Launch in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/multires/multires/main?labpath=notebooks/05_downstream.ipynb)
+
+# %% tags=["bootstrap", "remove-cell"]
+# In Colab, and only there, install the package; MULTIRES_SOURCE names another place to install it from.
+import sys
+from importlib.util import find_spec
+
+if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.colab")):
+    import os
+    import subprocess
+
+    source = os.environ.get("MULTIRES_SOURCE", "git+https://github.com/multires/multires@main")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper

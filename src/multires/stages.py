@@ -553,6 +553,7 @@ def agreement(run: Run) -> Result:
         correlation, shared = cca(run).table, mutual_information(run).table
         for name, table, measure in (("CCA", correlation, run.profile.variant), ("MI", shared, "adjusted")):
             rows = table[(table["measure"] == measure) & table["trial"].isna() & table["view"].isin(["phone", "word"])]
+            rows = rows[~rows["model"].isin(ACOUSTIC)]
             rows = rows.merge(accuracy[[*keys, "value"]].rename(columns={"value": "accuracy"}), on=keys)
             found.append(rows.assign(measure=name))
         return tidy([{str(key): value for key, value in row.items()} for row in pd.concat(found).to_dict("records")])

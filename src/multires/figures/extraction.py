@@ -69,10 +69,8 @@ def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
         for level, (period, colour) in enumerate(RESOLUTION_COLOURS.items()):
             share = (lengths < period - 1e-6).mean() if len(lengths) else np.nan
             axis.axvline(period, color=colour, linewidth=2)
-            axis.annotate(
-                f"{period * 1000:.0f} ms: {share:.0%} shorter", (period, 0.92 - 0.14 * level),
-                xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color=colour,
-            )  # fmt: skip
+            axis.text(0.98, 0.88 - 0.15 * level, f"{share:.0%} shorter than {period * 1000:.0f} ms", color=colour,
+                      transform=axis.transAxes, ha="right", va="center")  # fmt: skip
         axis.set_ylabel(f"{unit}s")
         axis.set_xlabel(f"duration (s); the last bar holds all longer than {limit:.2g} s")
     axes.flat[0].set_title(f"{corpus}: {(segments['unit'] == 'phone').sum():,} phones", loc="left")

@@ -79,9 +79,9 @@ def layer_curves(
             _curve(axis, panel[panel["condition"] == condition], *marker)
         if baselines is not None:
             _band(axis, baselines[baselines[panels] == key])
-        for name, values in (references or {}).items():
-            if key in values:
-                _reference(axis, name, values[key])
+        at = {name: values[key] for name, values in (references or {}).items() if key in values}
+        for name, value in at.items():
+            _reference(axis, name, value, above=value == max(at.values()))
         axis.set_title((panel_titles or {}).get(key, str(key)), loc="left")
         axis.set_xticks(sorted(table["layer_index"].unique()))
         axis.margins(x=0.06)
@@ -120,11 +120,11 @@ def _band(axis: Axes, rows: pd.DataFrame) -> None:
         axis.axhspan(rows["value"].min(), rows["value"].max(), color=BASELINE, alpha=0.35, linewidth=0.8, zorder=1)
 
 
-def _reference(axis: Axes, name: str, value: float) -> None:
+def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
     axis.axhline(value, color=BASELINE, linestyle=(0, (4, 2)), linewidth=1.2, zorder=1)
     axis.annotate(
-        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
-        ha="right", va="bottom", color="#505050", fontsize="small",
+        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 2 if above else -2), textcoords="offset points",
+        ha="right", va="bottom" if above else "top", color="#505050", fontsize="small",
     )  # fmt: skip
 
 

@@ -47,6 +47,8 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
     rows = _scores(table)
     figure, axes = new_figure(1, 1, height=4.2)
     axis = axes.flat[0]
+    last = rows[rows["layer_index"] == rows["layer_index"].max()].sort_values("value")["measure"]
+    offsets = {measure: 9.0 * (place - (len(last) - 1) / 2) for place, measure in enumerate(last)}
     for measure, part in rows.groupby("measure", sort=False):
         part = part.sort_values("layer_index")
         spread = np.clip(np.stack([part["value"] - part["low"], part["high"] - part["value"]]).astype(float), 0, None)
@@ -56,7 +58,8 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
             axis.plot(
                 row.layer_index, row.value, "o", color=resolution_colour(row.frame_period), markersize=6, zorder=3
             )
-        label_at_end(axis, part["layer_index"].iloc[-1], part["value"].iloc[-1], str(measure), "#333333")
+        label_at_end(axis, part["layer_index"].iloc[-1], part["value"].iloc[-1], str(measure), "#333333",
+                     offset=offsets.get(measure, 0.0))  # fmt: skip
     axis.set_xlabel("depth (0: waveform encoder)")
     axis.set_ylabel("score against phones")
     axis.set_title(f"{corpus}; {rows['model'].iloc[0]}")
