@@ -30,12 +30,12 @@ def test_layers_are_those_of_transformers(kind, stable, tmp_path, speech):
         for index, samples in enumerate(lengths.tolist()):
             alone = waveforms[index : index + 1, :samples]
             alone = (alone - alone.mean()) / (alone.var(unbiased=False) + 1e-7).sqrt()
-            hidden = theirs(alone, output_hidden_states=True).hidden_states
+            expected = theirs(alone, output_hidden_states=True)
             found = outputs.utterance(index)
-            torch.testing.assert_close(found["encoder.0.0"], hidden[1][0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(found["encoder.0.0"], expected.hidden_states[1][0], atol=1e-4, rtol=0)
             last = theirs.encoder.layer_norm(found["encoder.0.1"]) if stable else found["encoder.0.1"]
-            torch.testing.assert_close(last, hidden[2][0], atol=1e-4, rtol=0)
-            assert found["conv"].shape == (len(hidden[0][0]), 16)
+            torch.testing.assert_close(last, expected.last_hidden_state[0], atol=1e-4, rtol=0)
+            assert found["conv"].shape == (expected.last_hidden_state.shape[1], 16)
     assert [layer.name for layer in model.layers] == ["conv", "encoder.0.0", "encoder.0.1"]
 
 

@@ -294,8 +294,8 @@ def fairseq_config(state: Mapping[str, Any], path: Path) -> ModelConfig:
     ratios = options.ratios() if kind == "multires_hubert" else ()
     single = options.boolean("use_single_prediction", False) if ratios else False
     final = options.integer("final_dim", 0, least=0)
-    mode = choose("extractor_mode", options.get("extractor_mode", "default"), ("default", "layer_norm"))
     try:
+        mode = choose("extractor_mode", options.get("extractor_mode", "default"), ("default", "layer_norm"))
         return ModelConfig(
             width=width,
             heads=options.integer("encoder_attention_heads", 12),
