@@ -187,10 +187,7 @@ def _memory(table: pd.DataFrame) -> str:
         f"the control {mono['value'] / 2**20:,.0f} MiB"
     )
     if abs(multi["value"] / mono["value"] - 1) < 0.02:
-        text += (
-            ": downsampling does not change the peak, because the waveform encoder's first outputs, at 3,200 frames a "
-            "second, are larger than anything after them"
-        )
+        text += ": downsampling does not change the peak"
     return text + ". "
 
 

@@ -62,7 +62,9 @@ def test_control_and_mr_hubert_have_the_same_parameters():
 
 def test_middle_at_half_the_rate_takes_half_the_linear_and_a_quarter_of_the_quadratic_work():
     seconds = (400 + 320 * 99) / 16_000  # 100 frames
-    mono, multi = (count(preset(name, "base"), seconds).set_index(["block", "part"])["macs"] for name in ("mono", "multi"))
+    mono, multi = (
+        count(preset(name, "base"), seconds).set_index(["block", "part"])["macs"] for name in ("mono", "multi")
+    )
     assert multi["middle", "feed-forward"] * 2 == mono["middle", "feed-forward"]
     assert multi["middle", "attention, linear"] * 2 == mono["middle", "attention, linear"]
     assert multi["middle", "attention, quadratic"] * 4 == mono["middle", "attention, quadratic"]

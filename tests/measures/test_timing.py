@@ -173,7 +173,10 @@ def test_threads_are_put_back():
         (lambda: timing.time_interleaved({}, repeats=0), "repeats is 0"),
         (lambda: timing.threads(0).__enter__(), "threads is 0"),
         (lambda: timing.fit_duration(pd.DataFrame({"duration": [1.0, 2.0]})), "at least 3"),
-        (lambda: timing.ratios(pd.DataFrame({"name": ["a"], "repeat": [0], "seconds": [1.0]}), "b", "a"), "was not timed"),
+        (
+            lambda: timing.ratios(pd.DataFrame({"name": ["a"], "repeat": [0], "seconds": [1.0]}), "b", "a"),
+            "was not timed",
+        ),
     ],
 )
 def test_bad_input_is_named(call, words):

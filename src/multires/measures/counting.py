@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from multires.errors import MultiresError
+from multires.models.encoder import WaveformEncoder
 from multires.models.mr_hubert import SAMPLE_RATE, ModelConfig, MultiResHubert
 
 PARTS = (
@@ -26,13 +27,16 @@ PARTS = (
 """Where multiply-accumulates and parameters are; the last two have no multiply-accumulates in a forward pass."""
 
 
-def count(config: ModelConfig, seconds: float, *, batch: int = 1) -> pd.DataFrame:
+def count(
+    config: ModelConfig, seconds: float, *, batch: int = 1, piece: int | None = WaveformEncoder.PIECE
+) -> pd.DataFrame:
     r"""Parameters and multiply-accumulates of one forward pass over all layers, in closed form.
 
     A layer of width :math:`d` and inner width :math:`f` over :math:`T` frames takes
     :math:`4 T d^2` (attention's four projections), :math:`2 T^2 d` (its scores and weighted sums) and
     :math:`2 T d f` (feed-forward) multiply-accumulates. A convolution takes kernel x inputs / groups x outputs a frame.
-    Norms, activations and softmax are not matrix products and are not counted.
+    Norms, activations and softmax are not matrix products and are not counted, but for the products from which the
+    waveform encoder has its group norm's statistics.
 
     Parameters
     ----------
@@ -42,6 +46,8 @@ def count(config: ModelConfig, seconds: float, *, batch: int = 1) -> pd.DataFram
         Duration of each waveform, all of the same length.
     batch
         Number of waveforms.
+    piece
+        Frames that the waveform encoder computes at a time, which overlap a little: as on a CPU; None on a GPU.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def count(config: ModelConfig, seconds: float, *, batch: int = 1) -> pd.DataFram
     samples = _samples(config, seconds)
     if batch < 1:
         raise MultiresError(f"batch is {batch}: give a positive number of waveforms")
-    rows = _front(config, samples)
+    rows = _front(config, samples, piece)
     frames = rows[-1]["frames"]
     resolutions, depth = config.frame_periods, len(config.ratios)
     across: list[int] = []
@@ -167,16 +173,22 @@ def _row(part: str, block: str, period: float, frames: int, macs: int, parameter
     }
 
 
-def _front(config: ModelConfig, samples: int) -> list[dict[str, Any]]:
+def _front(config: ModelConfig, samples: int, piece: int | None) -> list[dict[str, Any]]:
     """Waveform encoder and projection."""
-    frames, inputs, macs, parameters = samples, 1, 0, 0
-    for index, (channels, kernel, stride) in enumerate(config.convolutions):
-        frames = (frames - kernel) // stride + 1
-        macs += frames * kernel * inputs * channels
+    inputs, parameters = 1, 0
+    for index, (channels, kernel, _) in enumerate(config.convolutions):
         parameters += kernel * inputs * channels + config.conv_bias * channels
         if index == 0 or config.extractor_norm == "layer":
             parameters += 2 * channels
         inputs = channels
+    frames = _convolved(config, samples)[-1]
+    piece = piece or frames
+    macs = 0
+    for first in range(0, frames, piece):
+        length = (min(piece, frames - first) - 1) * config.hop + config.receptive_field
+        macs += _convolutions(config, _convolved(config, length))
+    if config.extractor_norm == "group":
+        macs += _statistics(config, _convolved(config, samples)[0])
     period = config.frame_periods[0]
     rows = [_row("waveform encoder", "conv", period, frames, macs, parameters)]
     if inputs != config.width:
@@ -191,6 +203,27 @@ def _front(config: ModelConfig, samples: int) -> list[dict[str, Any]]:
             )
         )
     return rows
+
+
+def _convolved(config: ModelConfig, samples: int) -> list[int]:
+    """Frames after each convolution."""
+    frames = []
+    for _, kernel, stride in config.convolutions:
+        samples = (samples - kernel) // stride + 1
+        frames.append(samples)
+    return frames
+
+
+def _convolutions(config: ModelConfig, frames: list[int]) -> int:
+    inputs = [1, *(channels for channels, _, _ in config.convolutions)]
+    shapes = zip(frames, inputs, config.convolutions, strict=False)
+    return sum(n * kernel * before * channels for n, before, (channels, kernel, _) in shapes)
+
+
+def _statistics(config: ModelConfig, frames: int) -> int:
+    """Covariance of the first convolution's taps over its frames, and from it and their mean each channel's moments."""
+    channels, kernel, _ = config.convolutions[0]
+    return frames * kernel * kernel + kernel * kernel + kernel * kernel * channels + kernel * channels
 
 
 def _block(

@@ -19,6 +19,7 @@ from multires.measures import timing
 from multires.measures.counting import count, count_measured, modules_by_part
 from multires.measures.memory import peak_memory
 from multires.measures.timing import Estimate
+from multires.models.encoder import WaveformEncoder
 from multires.models.mr_hubert import SAMPLE_RATE, SIZES, ModelConfig, MultiResHubert, preset
 from multires.results import processor_name, tidy
 
@@ -228,6 +229,11 @@ class Bench:
             return self.setting.reference
         return self.durations[len(self.durations) // 2]
 
+    @property
+    def piece(self) -> int | None:
+        """Frames that the waveform encoder computes at a time."""
+        return None if self.device.startswith("cuda") else WaveformEncoder.PIECE
+
     def add(self, name: str, measure: str, value: float, **more: Any) -> None:
         """One row."""
         model = name or pd.NA
@@ -302,7 +308,7 @@ def _count(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
         what_if = _what_if(config)
         common = {"source": "closed form", **what_if}
         for seconds in sorted({REFERENCE_DURATION, bench.reference}):
-            for row in count(config, seconds).to_dict("records"):
+            for row in count(config, seconds, piece=bench.piece).to_dict("records"):
                 if row["macs"]:
                     place = {key: row[key] for key in ("part", "block", "frame_period")}
                     at = {"duration": seconds, "batch": 1, "unit": "multiply-accumulates"}
@@ -313,11 +319,11 @@ def _count(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
                 bench.add(name, "parameters", int(parameters), part=part, unit="parameters", **common)
         bench.add(name, "parameters_total", int(parts["parameters"].sum()), unit="parameters", **common)
         for seconds in sorted({*COUNTED_DURATIONS, *bench.durations}):
-            total = _macs(config, seconds)
+            total = _macs(config, seconds, bench.piece)
             at = {"duration": seconds, "batch": 1, **common}
             bench.add(name, "macs_total", total, unit="multiply-accumulates", **at)
             for against in ("mono", "hubert"):
-                reference = _macs(configs[against], seconds)
+                reference = _macs(configs[against], seconds, bench.piece)
                 bench.add(name, "macs_ratio", total / reference, view=against, unit="ratio", **at)
         for measure, value in zip(
             ("macs_ratio_linear", "macs_ratio_quadratic"), _limits(config, configs[CONTROL]), strict=True
@@ -325,8 +331,8 @@ def _count(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
             bench.add(name, measure, value, view=CONTROL, unit="ratio", **common)
 
 
-def _macs(config: ModelConfig, seconds: float) -> int:
-    return int(count(config, seconds)["macs"].sum())
+def _macs(config: ModelConfig, seconds: float, piece: int | None) -> int:
+    return int(count(config, seconds, piece=piece)["macs"].sum())
 
 
 def _limits(config: ModelConfig, reference: ModelConfig) -> tuple[float, float]:
@@ -378,7 +384,7 @@ def _check_counts(bench: Bench, models: Mapping[str, MultiResHubert]) -> None:
     seconds = bench.durations[0]
     for name, model in models.items():
         counted = int(count_measured(model, seconds, seed=bench.seed)["macs"].sum())
-        expected = _macs(model.config, seconds)
+        expected = _macs(model.config, seconds, bench.piece)
         if counted != expected:
             raise MultiresError(
                 f"torch counts {counted} multiply-accumulates in {name}, the closed form {expected}: report this as a bug"
@@ -409,7 +415,7 @@ def _latency(
                 bench.add_estimate(
                     name, "throughput", _inverted(found, audio), unit="seconds of audio per second", **at
                 )
-                work = batch * _macs(configs[name], seconds)
+                work = batch * _macs(configs[name], seconds, bench.piece)
                 if not (rate.withheld or found.withheld):
                     share = _inverted(found, work / rate.median)
                     bench.add_estimate(name, "achieved_share", share, unit="share", **at)

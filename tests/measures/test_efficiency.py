@@ -1,0 +1,154 @@
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.efficiency import fairseq_models, our_models
+from multires import costs
+from multires.errors import MultiresError
+from multires.figures import efficiency as charts
+from multires.measures import efficiency, timing
+from multires.measures.efficiency import MODELS, configurations, efficiency_table
+from multires.measures.memory import peak_memory
+from multires.models import build_model
+from multires.results import COLUMNS
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return efficiency_table(size="small", durations=(0.2, 0.5, 1.0), threads=1, progress=False)
+
+
+def test_published_ablations_have_their_layers():
+    found = configurations("base")
+    assert found["5-2-5"].depths == (5, 2, 5)
+    assert found["3-2-2-2-3"].frame_periods == (0.02, 0.04, 0.08)
+    assert found["plain samplers"].plain_samplers
+    assert found["mono 3-3-3"].frame_periods == (0.02, 0.02)
+    assert "5-2-5" not in configurations("large")
+
+
+def test_what_ifs_keep_the_number_of_layers():
+    found = configurations("base", extended=True)
+    sweep = {name: config for name, config in found.items() if name.endswith(" low")}
+    assert len(sweep) == 30
+    assert {sum(config.depths) for config in sweep.values()} == {12}
+    assert sweep["downsample 8, 10 low"].depths == (1, 10, 1)
+    assert found["downsample 4"].frame_periods == pytest.approx((0.02, 0.08))
+
+
+def test_table_is_tidy_and_holds_every_measure(table: pd.DataFrame):
+    assert tuple(table.columns[: len(COLUMNS)]) == COLUMNS
+    wanted = {
+        "parameters", "macs", "macs_total", "macs_ratio", "latency_sample", "latency", "ratio", "null_ratio", "throughput",
+        "part_seconds", "training_step", "training_ratio", "memory_model", "memory_forward", "matmul_rate", "energy",
+        "fit_a", "fit_b", "fit_c", "latency_fit", "ratio_fit", "pays_from", "low_share", "amdahl_bound", "load_before",
+    }  # fmt: skip
+    assert wanted <= set(table["measure"])
+    missing = table[table["value"].isna() & table["measure"].ne("load_before")]
+    assert (missing["note"] != "").all(), "a value is missing without its reason"
+    assert set(table.loc[table["measure"] == "latency", "model"]) == set(MODELS)
+
+
+def test_medians_come_from_the_samples(table: pd.DataFrame):
+    samples = table[(table["measure"] == "latency_sample") & (table["model"] == "multi") & (table["duration"] == 1.0)]
+    latency = table[(table["measure"] == "latency") & (table["model"] == "multi") & (table["duration"] == 1.0)].iloc[0]
+    assert len(samples) == latency["n"] >= 5
+    if not latency["note"]:
+        assert latency["value"] == samples["value"].median()
+
+
+def test_counter_and_closed_form_stand_in_the_table_and_agree(table: pd.DataFrame):
+    rows = table[(table["measure"] == "macs_total") & (table["duration"] == 0.2) & table["model"].isin(MODELS)]
+    assert (rows.groupby("model")["source"].nunique() == 2).all()
+    assert (rows.groupby("model")["value"].agg(lambda values: values.max() - values.min()) == 0).all()
+
+
+def test_a_counter_that_disagrees_stops_the_table(monkeypatch):
+    monkeypatch.setattr(efficiency, "_macs", lambda config, seconds, piece: 1)
+    bench = efficiency.Bench("small", efficiency.SETTINGS["quick"], (0.2,), (1,), "cpu", "float32", 1, 0, False)
+    with pytest.raises(MultiresError, match="closed form"):
+        efficiency._check_counts(bench, {"multi": build_model("multi", "small")})
+
+
+def test_training_step_changes_every_weight_that_predicts():
+    model = build_model("multi", "small")
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    efficiency.training_step(model, torch.randn(1, 16_000) * 0.1)()
+    same = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
+    changed = set(before) - set(same)
+    assert {name.split(".")[0] for name in changed} >= {"encoders", "middle", "decoders", "heads", "units"}
+    assert not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_peak_memory_grows_with_the_batch():
+    config = {"multi": build_model("multi", "small").config}
+    one, many = (peak_memory(config, 32_000, batch=batch)["multi"] for batch in (1, 32))
+    assert one["model"] == sum(p.numel() * 4 for p in build_model("multi", "small").parameters())
+    assert many["forward"] > one["forward"] + 31 * 99 * 128 * 4
+
+
+def test_every_figure_and_sentence_can_be_made(table: pd.DataFrame):
+    for chart in (charts.macs_by_part, charts.latency, charts.savings, charts.time_by_part):
+        assert chart(table).axes
+    for sentence in (costs.counted, costs.measured, costs.explained, costs.conclusion):
+        text = sentence(table)
+        assert "nan" not in text.lower().replace("dominan", "")
+    assert len(costs.overview(table)) == 9
+
+
+def test_sentences_on_a_machine_too_noisy_say_so(table: pd.DataFrame):
+    noisy = table.copy()
+    timed = noisy["measure"].isin(
+        ["latency", "ratio", "latency_fit", "ratio_fit", "pays_from", "low_share", "part_seconds"]
+    )
+    noisy.loc[timed, ["value", "low", "high"]] = float("nan")
+    noisy.loc[timed, "note"] = "too noisy: an example"
+    assert "withheld" in costs.measured(noisy)
+    assert "too noisy" in costs.conclusion(noisy)
+    for chart in (charts.latency, charts.time_by_part):
+        texts = [text.get_text() for axis in chart(noisy).axes for text in axis.texts]
+        assert any("too noisy" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"size": "tiny"}, "unknown size"),
+        ({"setting": "endless"}, "unknown setting"),
+        ({"durations": (1.0, 2.0)}, "at least three"),
+        ({"durations": (0.0, 1.0, 2.0)}, "above 0"),
+        ({"batch_sizes": (0,)}, "positive whole numbers"),
+        ({"threads": 0}, "threads is 0"),
+        ({"device": "tpu"}, "unknown device"),
+        ({"precision": "int8"}, "unknown precision"),
+        ({"precision": "float16"}, "for GPUs"),
+    ],
+)
+def test_bad_parameters_are_named(parameters: dict, words: str):
+    with pytest.raises(MultiresError, match=words):
+        efficiency_table(**parameters)
+
+
+@pytest.mark.slow
+def test_ratio_to_hubert_is_that_of_fairseq():
+    """In one process, by the thread's own processor time, which other programs do not run into."""
+    pytest.importorskip("fairseq")
+
+    def processor_time(call) -> float:
+        start = time.process_time()
+        call()
+        return time.process_time() - start
+
+    waveforms = torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0)) * 0.1
+    with timing.threads(1):
+        calls = our_models("base", waveforms) | fairseq_models(waveforms)
+        times = timing.time_interleaved(calls, repeats=7, clock=processor_time)
+    ours = timing.paired_ratio(times, "multi", "hubert", tolerance=0.3)
+    theirs = timing.paired_ratio(times, "fairseq multi", "fairseq hubert", tolerance=0.3)
+    assert not ours.withheld, ours.note
+    assert not theirs.withheld, theirs.note
+    assert ours.low - 0.03 <= theirs.high
+    assert theirs.low - 0.03 <= ours.high
