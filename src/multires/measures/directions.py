@@ -270,8 +270,9 @@ def public_weights(
     first = side.columns[: len(projection)]
     # The public code projects data that its scaling did not touch: variates here are smaller by that scale.
     offset = mean[first] / side.scale[0]
-    gram = projection @ scatter @ projection.T + count * np.outer(offset, offset)
-    products = projection @ scatter[:, first] + count * np.outer(offset, mean[first])
+    shared = projection @ scatter
+    gram = shared @ projection.T + count * np.outer(offset, offset)
+    products = shared[:, first] + count * np.outer(offset, mean[first])
     sizes = np.abs(_solve_factor(gram, products)).sum(axis=1)
     if not sizes.sum() > 0:
         raise MultiresError("the weighting view does not vary over the rows that are scored: use fewer folds")
