@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy.linalg import blas
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from multires.measures import CCA, assign_folds, choose_trials, mutual_information
 from tests.measures import protocol_reference

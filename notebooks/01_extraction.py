@@ -75,8 +75,7 @@ Markdown(findings.corpus(speech, run.corpus))
 # 80 ms begin.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One utterance of the corpus: log-mel spectrogram, words and phones, and the frames of three resolutions. A frame of 80 ms often holds more than one phone.", "name": "fig-utterance"}, "image": {"alt": "A log-mel spectrogram of one utterance with its words and phones marked, and below it three rulers whose ticks are 20, 40 and 80 milliseconds apart."}}
-figures.utterance(stages.example_utterance(run), corpus=run.corpus.name);
-
+figures.utterance(stages.example_utterance(run), corpus=run.corpus.name)
 # %% [markdown]
 # ## How long is a frame, how long is a phone?
 #
@@ -84,8 +83,7 @@ figures.utterance(stages.example_utterance(run), corpus=run.corpus.name);
 # is fine or coarse depends on how long the units of speech are.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones and words, beside the frame periods. The share named at each line is that of phones shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
-figures.durations(run.segments, corpus=run.corpus.name);
-
+figures.durations(run.segments, corpus=run.corpus.name)
 # %% [markdown]
 # ## The models
 #
@@ -95,8 +93,7 @@ figures.durations(run.segments, corpus=run.corpus.name);
 # what the low resolution itself does can be told from what the shape does.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The layers of each model in the order of computation. Colour is the frame period.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, coloured by frame period: HuBERT all at 20 ms, MR-HuBERT with its middle block at 40 ms."}}
-figures.schematic(stages.layer_table(run));
-
+figures.schematic(stages.layer_table(run))
 # %%
 stages.layer_table(run).style.hide(axis="index").format({"frame_period": "{:.0f} ms", "first_center": "{:.1f} ms"})
 
@@ -139,8 +136,7 @@ run.features(first.name, first.seed).dataset("phone", ["conv"])
 # $$ (eq-participation)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Participation ratio of the frames of each layer, and how similar a frame is to the 80 ms around it. Bars span the seeds of the model and a bootstrap over speakers.", "name": "fig-spread"}, "image": {"alt": "Two panels of curves over depth: participation ratio, and similarity of a frame to the 80 ms around it, for each model."}}
-figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=findings.models(extraction.table));
-
+figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=findings.models(extraction.table))
 # %% tags=["hide-input"]
 Markdown(findings.extraction(extraction.table))
 

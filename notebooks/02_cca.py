@@ -98,8 +98,7 @@ cca.table[["model", "layer", "view", "window", "measure", "value", "low", "high"
 # ## Sound, phone and word by depth
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Colour is the frame period, shape the architecture; bars are 95 % intervals over speakers; the grey band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a grey band of chance scores."}}
-figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table));
-
+figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
 # %% tags=["hide-input"]
 Markdown(findings.cca(cca.table))
 
@@ -111,8 +110,7 @@ Markdown(findings.cca(cca.table))
 # 40 and 80 ms long, before it is compared with the log-mel energies of that window.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with log-mel when every layer is read in the same window. Layers coarser than a window are missing from its panel.", "name": "fig-cca-windows"}, "image": {"alt": "Three panels, for windows of 20, 40 and 80 milliseconds, with CCA scores with log-mel by depth for every model."}}
-figures.cca_by_window(cca.table, corpus=run.corpus.name, models=findings.models(cca.table));
-
+figures.cca_by_window(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
 # %% tags=["hide-input"]
 Markdown(findings.cca_windows(cca.table))
 
@@ -126,8 +124,7 @@ Markdown(findings.cca_windows(cca.table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labelled at their ends."}}
 variants = stages.cca_variants(run)
-figures.cca_variants(variants.table, corpus=run.corpus.name);
-
+figures.cca_variants(variants.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(findings.cca_variants(variants.table))
 
@@ -139,7 +136,9 @@ Markdown(findings.cca_variants(variants.table))
 
 # %% tags=["hide-input"]
 grouping = stages.cca_grouping(run)
-grouping.table[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3, thousands=",")
+grouping.table[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(
+    precision=3, thousands=","
+)
 
 # %% tags=["hide-input"]
 Markdown(findings.cca_grouping(grouping.table))

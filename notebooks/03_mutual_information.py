@@ -88,8 +88,7 @@ mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", 
 # ## Phones and words by depth
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalised) and the range over seeds of k-means (adjusted); the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
-figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table));
-
+figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table))
 # %% tags=["hide-input"]
 Markdown(findings.mutual_information(mi.table))
 
@@ -101,8 +100,7 @@ Markdown(findings.mutual_information(mi.table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
 growth = stages.mi_clusters(run)
-figures.mi_by_clusters(growth.table, corpus=run.corpus.name);
-
+figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(findings.mi_clusters(growth.table))
 

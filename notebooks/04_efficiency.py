@@ -93,14 +93,15 @@ use_style()
 
 # %%
 efficiency = stages.efficiency(run)
-efficiency.table[["model", "measure", "part", "duration", "value", "low", "high", "unit", "source"]].sample(6, random_state=1)
+efficiency.table[["model", "measure", "part", "duration", "value", "low", "high", "unit", "source"]].sample(
+    6, random_state=1
+)
 
 # %% [markdown]
 # ## Counted
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-accumulates of one forward pass, by part, for HuBERT, the control, MR-HuBERT, the published ablations and two factors that nobody trained. The dark bar on the left is the waveform encoder: the same for all.", "name": "fig-macs"}, "image": {"alt": "Stacked horizontal bars, one for each configuration, with the total at the end of each."}}
-charts.macs_by_part(efficiency.table);
-
+charts.macs_by_part(efficiency.table)
 # %% tags=["hide-input"]
 Markdown(costs.counted(efficiency.table))
 
@@ -108,14 +109,12 @@ Markdown(costs.counted(efficiency.table))
 # What if more layers ran at the low resolution, or at a lower one?
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Colour is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two, and the U shape needs a layer before and one after.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
-charts.savings(efficiency.table);
-
+charts.savings(efficiency.table)
 # %% [markdown]
 # ## Measured
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Above: time for one utterance; points are medians with 95 % intervals, lines the fit with its band. Below: the ratio to the control, measured (points) and counted (dashed). The grey band is what the control reads against itself.", "name": "fig-latency"}, "image": {"alt": "Two panels over seconds of speech: computation time of three models, and their ratio to the control."}}
-charts.latency(efficiency.table);
-
+charts.latency(efficiency.table)
 # %% tags=["hide-input"]
 Markdown(costs.measured(efficiency.table))
 
@@ -126,8 +125,7 @@ costs.overview(efficiency.table).style.hide(axis="index")
 # ## Explained
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each part: of time, measured, and of multiply-accumulates, counted. The interval drawn is that of the waveform encoder's time. What has time and no count is norms, activations and the calls themselves.", "name": "fig-parts"}, "image": {"alt": "Pairs of stacked bars, measured time above counted work, for each of three models."}}
-charts.time_by_part(efficiency.table);
-
+charts.time_by_part(efficiency.table)
 # %% tags=["hide-input"]
 Markdown(costs.explained(efficiency.table))
 

@@ -79,8 +79,7 @@ probes.table[["model", "layer", "view", "measure", "value", "low", "high", "n"]]
 # ## Each layer alone
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the grey band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
-figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=findings.models(probes.table));
-
+figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
 # %% tags=["hide-input"]
 Markdown(findings.probes(probes.table))
 
@@ -88,8 +87,7 @@ Markdown(findings.probes(probes.table))
 # ## All layers together, weighted
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of a head on the learned weighted sum of all layers, beside the best single layer and the acoustic features.", "name": "fig-weighted"}, "image": {"alt": "For each task and model a point with an interval for the weighted sum, beside the best single layer and the acoustic features."}}
-figures.weighted_sums(probes.table, corpus=run.corpus.name, models=findings.models(probes.table));
-
+figures.weighted_sums(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
 # %% tags=["hide-input"]
 Markdown(findings.weighted_sums(probes.table))
 
@@ -101,8 +99,7 @@ Markdown(findings.weighted_sums(probes.table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, coloured by frame period."}}
 agreement = stages.agreement(run)
-figures.agreement(agreement.table, corpus=run.corpus.name, models=findings.models(probes.table));
-
+figures.agreement(agreement.table, corpus=run.corpus.name, models=findings.models(probes.table))
 # %% tags=["hide-input"]
 Markdown(findings.agreement(agreement.table))
 

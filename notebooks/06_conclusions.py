@@ -76,7 +76,7 @@ figures.use_style()
 judged = stages.claims(run)
 verdicts = claims.summary(judged.table)
 heading = f"{run.corpus.name} speech; {findings.models(stages.cca(run).table)}"
-Markdown(landing.verdict_markdown(verdicts, heading))
+Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% [markdown]
 # ## The evidence
@@ -88,7 +88,9 @@ headline = figures.claims(judged.table, corpus=run.corpus.name, models=findings.
 judged.table[["claim", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
 
 # %% tags=["remove-cell"]
-landing.write_landing(run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(judged.table))
+landing.write_landing(
+    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(judged.table)
+)
 
 # %% [markdown]
 # ## Where the numbers come from

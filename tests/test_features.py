@@ -67,7 +67,7 @@ def utterance(name: str, seconds: float, *, aligned: bool = True, split: str = "
     )  # fmt: skip
 
 
-@pytest.fixture()
+@pytest.fixture
 def corpus() -> Corpus:
     utterances = [
         utterance("a1", 1.2),
@@ -186,7 +186,7 @@ def test_extraction_continues_where_it_stopped(corpus, tmp_path, monkeypatch):
 def test_faults_name_the_layer_and_the_utterance(corpus, tmp_path):
     whole = Corpus("toy", corpus.utterances[:2], fingerprint="toy")
     table = segment_table(whole, frames=4, seed=0)
-    with pytest.raises(MultiresError, match="a1.*middle.0 gave NaN"):
+    with pytest.raises(MultiresError, match=r"a1.*middle\.0 gave NaN"):
         extract(Ramp(poison="middle.0"), whole, table, tmp_path / "nan", progress=False)
     with pytest.raises(MultiresError, match=r"no layer encoder\.9.*conv, middle\.0"):
         choose_layers(Ramp(), ["encoder.9"])

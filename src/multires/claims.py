@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,7 +128,7 @@ def _combined(first: Effect | None, second: Effect | None) -> Effect | None:
     return Effect(value, value - half, value + half, first.n + second.n)
 
 
-def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, object]:
+def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     """Claim 1: the effect of the auxiliary loss, beside that of downsampling."""
     auxiliary = _combined(paired_effect(best, "mono+aux", "mono"), paired_effect(best, "multi+aux", "multi"))
     downsampling = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
@@ -143,7 +144,7 @@ def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, object]:
     return _row(common, auxiliary, verdict, f"The auxiliary loss changes {evidence} by {_said(auxiliary)}.")
 
 
-def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, object]:
+def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     """Claim 2: the effect of downsampling on one score."""
     effect = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
     common = {"claim": 2, "evidence": f"downsampling: {evidence}", "measure": "difference", "view": evidence}
@@ -155,7 +156,7 @@ def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, object]:
     return _row(common, effect, verdict, f"Downsampling changes {evidence} by {_said(effect)}.")
 
 
-def _cost(efficiency: pd.DataFrame) -> list[dict[str, object]]:
+def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
     """Claim 3: time and operations of the model that downsamples over those of the same model that does not."""
     rows = []
     timed = efficiency[
@@ -167,7 +168,7 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, object]]:
             continue
         longest = part.loc[part["duration"].idxmax()]
         evidence = f"time, multi / {against}, {longest['duration']:.0f} s"
-        common: dict[str, object] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
+        common: dict[str, Any] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
         if pd.isna(longest["value"]):
             rows.append(_row(common, None, OPEN, f"The time could not be measured: {longest['note']}."))
             continue
@@ -192,7 +193,7 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, object]]:
     return rows
 
 
-def _row(common: dict[str, object], effect: Effect | None, verdict: str, sentence: str) -> dict[str, object]:
+def _row(common: dict[str, Any], effect: Effect | None, verdict: str, sentence: str) -> dict[str, Any]:
     value = {} if effect is None else {"value": effect.value, "low": effect.low, "high": effect.high, "n": effect.n}
     return {**common, **value, "verdict": verdict, "sentence": sentence}
 

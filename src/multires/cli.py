@@ -146,6 +146,34 @@ def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, works
 
 
 @app.command()
+def experiment(
+    corpus: Annotated[str, typer.Option(help="embedded or librispeech.")] = "embedded",
+    data: Data = "",
+    size: Annotated[str, typer.Option(help="cpu, gpu or smoke: the models' size and recipe.")] = "cpu",
+    seeds: Annotated[str, typer.Option(help="Comma-separated; every condition is trained with each.")] = "0,1,2",
+    conditions: Annotated[
+        str, typer.Option(help="Comma-separated among hubert, mono, mono+aux, multi, multi+aux.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder for models and tables; a second run continues there.")] = Path(
+        "experiment"
+    ),
+    device: Device = "cpu",
+    steps: Annotated[int | None, typer.Option(help="Training steps, in place of the recipe's.")] = None,
+    estimate_only: Annotated[bool, typer.Option("--estimate-only", help="Say what it would take, and stop.")] = False,
+) -> None:
+    """Train every condition (auxiliary loss by downsampling) with every seed, and test the effects."""
+    from multires.experiment import CONDITIONS, main_experiment
+    from multires.profiles import positive_integer
+
+    tables = main_experiment(
+        corpus, data=data or None, size=size, out=out, device=device, steps=steps, estimate_only=estimate_only,
+        seeds=[positive_integer("seeds", seed.strip(), lowest=0) for seed in seeds.split(",")],
+        conditions=[name.strip() for name in conditions.split(",") if name.strip()] or list(CONDITIONS),
+    )  # fmt: skip
+    typer.echo(tables)
+
+
+@app.command()
 def models() -> None:
     """Every model that can be named, with its layers, frame periods, parameters and size."""
     from multires.models import models_table
@@ -160,7 +188,7 @@ def convert(source: Annotated[str, typer.Argument(help="A registry key, file or 
     """Write a checkpoint as safetensors, with its configuration in the header."""
     from multires.models import convert as convert_checkpoint
 
-    typer.echo(convert_checkpoint(source, target))
+    typer.echo(convert_checkpoint(Path(source), target))
 
 
 @app.command()

@@ -7,6 +7,7 @@ import shutil
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -214,7 +215,7 @@ class FeatureStore:
 
     def _array(self, shard: Path, unit: str, layer: str) -> np.ndarray:
         try:
-            return zarr.open_array(shard / unit / layer, mode="r")[:]
+            return np.asarray(zarr.open_array(shard / unit / layer, mode="r")[:])
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise MultiresError(
                 f"cannot read {shard / unit / layer}: {error}; delete {shard} to have it extracted again"
@@ -368,7 +369,7 @@ def _write_shard(target: Path, layers: Sequence[Layer], vectors: Mapping[str, Ma
         for unit in UNITS:
             for layer in layers:
                 if serves(layer, unit):
-                    values = vectors.get(unit, {}).get(layer.name, np.empty((0, layer.dim), np.float32))
+                    values: Any = vectors.get(unit, {}).get(layer.name, np.empty((0, layer.dim), np.float32))
                     zarr.save_array(partial / unit / layer.name, values)
         partial.rename(target)
     except OSError as error:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from multires.errors import MultiresError
 
 
-def verdict_markdown(summary: pd.DataFrame, heading: str) -> str:
+def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True) -> str:
     """The verdicts as a Markdown table.
 
     Parameters
@@ -19,10 +19,13 @@ def verdict_markdown(summary: pd.DataFrame, heading: str) -> str:
         What `multires.claims.summary` gives.
     heading
         Names the corpus and models that the verdicts hold for.
+    linked
+        Whether each row ends in a link to its chapter, from the root of the book.
     """
     lines = [f"**{heading}**", "", "| The paper's claim | This run | Evidence |", "|---|---|---|"]
     for row in summary.itertuples():
-        lines.append(f"| {row.title} | **{row.verdict}** | {row.sentence} [Chapter](/notebooks/{row.chapter}) |")
+        link = f" [More](/notebooks/{row.chapter})" if linked else ""
+        lines.append(f"| {row.title} | **{row.verdict}** | {row.sentence}{link} |")
     return "\n".join(lines) + "\n"
 
 

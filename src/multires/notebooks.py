@@ -10,7 +10,7 @@ from typing import Any
 
 import jupytext
 import nbformat
-import yaml  # type: ignore[import-untyped]
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from multires.errors import MultiresError

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nbformat
-import yaml  # type: ignore[import-untyped]
+import yaml
 from bs4 import BeautifulSoup, Tag
 from PIL import Image, UnidentifiedImageError
 

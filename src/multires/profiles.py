@@ -31,8 +31,6 @@ class Profile:
         Names that `multires.models.load_model` knows.
     model_seeds
         The seeds of untrained models; each is a model of its own.
-    baselines
-        Untrained models, drawn as the baseline of the same shape.
     frames
         Frames sampled from each split, at each frame period.
     views
@@ -65,7 +63,6 @@ class Profile:
     train: tuple[str, ...]
     evaluation: tuple[str, ...]
     models: tuple[str, ...]
-    baselines: tuple[str, ...]
     hours: float | None = None
     splits: tuple[str, ...] = ()
     model_seeds: tuple[int, ...] = (0,)
@@ -95,10 +92,11 @@ PROFILES = {
             name="embedded",
             description="synthetic speech spoken by espeak-ng, small models; runs anywhere",
             corpus="embedded",
+            hours=0.3,
+            frames=8_000,
             train=("train",),
             evaluation=("evaluation",),
             models=_SMALL,
-            baselines=_SMALL,
         ),
         Profile(
             name="librispeech",
@@ -107,7 +105,6 @@ PROFILES = {
             train=("train-clean-100",),
             evaluation=("test-other",),
             models=_SMALL,
-            baselines=_SMALL,
         ),
         Profile(
             name="paper",
@@ -117,7 +114,6 @@ PROFILES = {
             train=("train-clean-100",),
             evaluation=("dev-clean",),
             models=("hubert_base", "mono_base", "b5-a", "b4-b"),
-            baselines=("untrained/hubert-base", "untrained/multi-base"),
             reference_model="hubert_base",
             frames=180_000,
             variant="layerwise-analysis",

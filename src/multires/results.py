@@ -93,7 +93,10 @@ def _revision() -> str | None:
 
 def write_table(table: pd.DataFrame, path: Path, source: Mapping[str, Any]) -> Path:
     """Write a table as Parquet with its provenance as JSON beside it, each replaced in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MultiresError(f"cannot write {path}: {error.strerror or error}; choose another workspace") from error
     record = json.dumps(source, indent=2, default=str, sort_keys=True)
     for target, write in (
         (path.with_suffix(".json"), lambda file: file.write_text(record)),

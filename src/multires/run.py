@@ -18,6 +18,7 @@ import torch
 from multires import features
 from multires.corpus import Corpus, load_corpus
 from multires.errors import MultiresError
+from multires.features import FeatureStore
 from multires.models import load_model
 from multires.models.layers import LayeredModel
 from multires.profiles import Profile, get_profile, positive_integer
@@ -64,7 +65,7 @@ class Run:
     device: str
     progress: bool = field(default=True, compare=False)
     _models: dict[Subject, LayeredModel] = field(default_factory=dict, compare=False, repr=False)
-    _stores: dict[Subject, features.FeatureStore] = field(default_factory=dict, compare=False, repr=False)
+    _stores: dict[Subject, FeatureStore] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -108,14 +109,14 @@ class Run:
             self._models[subject] = load_model(name, seed=seed)
         return self._models[subject]
 
-    def features(self, name: str, seed: int = 0) -> features.FeatureStore:
+    def features(self, name: str, seed: int = 0) -> FeatureStore:
         """The vectors of one model, extracted where the workspace does not hold them yet."""
         subject = Subject(name, seed)
         if subject not in self._stores:
             self._stores[subject] = self._extract(self.model(name, seed), subject)
         return self._stores[subject]
 
-    def _extract(self, model: LayeredModel, subject: Subject) -> features.FeatureStore:
+    def _extract(self, model: LayeredModel, subject: Subject) -> FeatureStore:
         layers = None
         if self.layers is not None and subject.name not in ACOUSTIC:
             layers = [layer.name for layer in features.choose_layers(model, self.layers)]

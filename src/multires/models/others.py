@@ -34,7 +34,7 @@ class Hooked(LayeredModel):
     """
 
     def __init__(
-        self, model: nn.Module, feature_norm: nn.Module, blocks: nn.ModuleList, *,
+        self, model: nn.Module, feature_norm: nn.LayerNorm, blocks: nn.ModuleList, *,
         convolutions: list[tuple[int, int]], width: int, normalize: float | None, key: str, description: str,
     ) -> None:  # fmt: skip
         super().__init__()

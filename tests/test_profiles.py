@@ -1,0 +1,45 @@
+import pytest
+
+from multires.errors import MultiresError
+from multires.profiles import PROFILES, VIEWS, get_profile, positive_integer
+
+
+def test_overrides_replace_and_none_keeps():
+    profile = get_profile("embedded", frames=7, views="mel, phone", hours=None, model_seeds="0,2")
+    assert profile.frames == 7
+    assert profile.views == ("mel", "phone")
+    assert profile.model_seeds == (0, 2)
+    assert profile.hours == PROFILES["embedded"].hours
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("embeded", {}, "unknown profile 'embeded': choose one of embedded, librispeech, paper"),
+        ("embedded", {"views": "mel,colour"}, f"unknown view 'colour': choose one of {', '.join(VIEWS)}"),
+        ("embedded", {"variant": "best"}, "unknown variant 'best'"),
+        ("embedded", {"frames": "many"}, "frames must be a whole number"),
+        ("embedded", {"frames": -1}, "frames must be a whole number of at least 1"),
+        ("embedded", {"frames": True}, "frames must be a whole number"),
+        ("embedded", {"hours": "long"}, "hours must be a number"),
+        ("embedded", {"models": 3}, "models must be a list"),
+        ("embedded", {"tempo": 3}, "no setting 'tempo'"),
+        ("embedded", {"efficiency_setting": "slow"}, "choose one of quick, thorough"),
+        (7, {}, "unknown profile 7"),
+    ],
+)
+def test_bad_values_are_named_with_the_good_ones(name, overrides, message):
+    with pytest.raises(MultiresError, match=message):
+        get_profile(name, **overrides)
+
+
+def test_no_speaker_split_is_both_trained_and_judged_on():
+    for profile in PROFILES.values():
+        assert not set(profile.train) & set(profile.evaluation)
+
+
+def test_positive_integer_reads_what_a_shell_gives():
+    assert positive_integer("seed", "12", lowest=0) == 12
+    for bad in ("abc", "1.5", 1.5, None, True, -1):
+        with pytest.raises(MultiresError, match="seed must be a whole number"):
+            positive_integer("seed", bad, lowest=0)
