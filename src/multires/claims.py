@@ -95,9 +95,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_layers(table: pd.DataFrame) -> pd.DataFrame:
-    """The best single layer of every model and seed: condition, seed, trained, layer, value, low, high."""
+    """The best single layer of every condition and seed, trained and not: their rows of the table."""
     rows = table[table["trial"].isna() & table["layer_index"].notna() & ~table["model"].isin(["mel", "mfcc"])]
-    return rows.loc[rows.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
+    return rows.loc[rows.groupby(["condition", "seed", "trained"], sort=False)["value"].idxmax()]
 
 
 def paired_effect(best: pd.DataFrame, better: str, than: str) -> Effect | None:
@@ -128,16 +128,28 @@ def _combined(first: Effect | None, second: Effect | None) -> Effect | None:
     return Effect(value, value - half, value + half, first.n + second.n)
 
 
+def _auxiliary_effect(best: pd.DataFrame) -> Effect | None:
+    return _combined(paired_effect(best, "mono+aux", "mono"), paired_effect(best, "multi+aux", "multi"))
+
+
+def _downsampling_effect(best: pd.DataFrame) -> Effect | None:
+    return _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
+
+
+def _trained(best: pd.DataFrame) -> pd.DataFrame:
+    return best[best["trained"].astype(bool)]
+
+
 def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     """Claim 1: the effect of the auxiliary loss, beside that of downsampling."""
-    auxiliary = _combined(paired_effect(best, "mono+aux", "mono"), paired_effect(best, "multi+aux", "multi"))
-    downsampling = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
+    trained = _trained(best)
+    auxiliary, downsampling = _auxiliary_effect(trained), _downsampling_effect(trained)
     common = {"claim": 1, "evidence": f"auxiliary loss: {evidence}", "measure": "difference", "view": evidence}
-    if auxiliary is None or not best["trained"].all():
-        why = "no model of this run was trained" if not best["trained"].any() else "no model was trained with the loss"
-        return _row(common, auxiliary, UNTESTED, f"This run cannot test it: {why}.")
+    if auxiliary is None:
+        why = "no model of this run was trained" if trained.empty else "no two trained models differ in the loss alone"
+        return _row(common, _auxiliary_effect(best), UNTESTED, f"This run cannot test it: {why}.")
     verdict = OPEN
-    if auxiliary.low > 0 and (downsampling is None or downsampling.high < auxiliary.value):
+    if auxiliary.low > 0 and downsampling is not None and downsampling.high < auxiliary.value:
         verdict = SUPPORTS
     elif auxiliary.high < MARGIN:
         verdict = CONTRADICTS
@@ -146,12 +158,16 @@ def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
 
 def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     """Claim 2: the effect of downsampling on one score."""
-    effect = _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
+    effect = _downsampling_effect(_trained(best))
     common = {"claim": 2, "evidence": f"downsampling: {evidence}", "measure": "difference", "view": evidence}
     if effect is None:
-        return _row(common, None, UNTESTED, "This run has no model with and without downsampling to compare.")
-    if not best["trained"].all():
-        return _row(common, effect, UNTESTED, "No verdict is drawn from untrained models.")
+        random = _downsampling_effect(best)
+        why = (
+            "This run has no model with and without downsampling to compare."
+            if random is None
+            else "No verdict is drawn from untrained models."
+        )
+        return _row(common, random, UNTESTED, why)
     verdict = SUPPORTS if effect.high < MARGIN else CONTRADICTS if effect.low > 0 else OPEN
     return _row(common, effect, verdict, f"Downsampling changes {evidence} by {_said(effect)}.")
 

@@ -183,7 +183,7 @@ def models() -> None:
 
 
 @app.command()
-def convert(source: Annotated[str, typer.Argument(help="A registry key, file or URL of a published checkpoint.")],
+def convert(source: Annotated[str, typer.Argument(help="A checkpoint file, such as one of fairseq's .pt files.")],
             target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")]) -> None:  # fmt: skip
     """Write a checkpoint as safetensors, with its configuration in the header."""
     from multires.models import convert as convert_checkpoint
@@ -203,10 +203,21 @@ def book(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspa
 def main() -> None:
     """Run the command line; what is wrong with the input is said in one sentence, and the exit status is 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except MultiresError as error:
         typer.echo(f"multires: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        status = 2
+    except Exception as error:
+        # What the parser refuses; its classes have no public name in typer. No command at all is answered with the help.
+        if not hasattr(error, "format_message"):
+            raise
+        prefix = "multires: " if len(sys.argv) > 1 else ""
+        typer.echo(f"{prefix}{error.format_message()}", err=True)
+        status = 2
+    if status == _INTERRUPTED:
         typer.echo("multires: interrupted; the next run continues from here", err=True)
-        sys.exit(130)
+    sys.exit(status)
+
+
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""

@@ -71,6 +71,8 @@ def cca(table: pd.DataFrame) -> str:
             f"{'log-mel' if view == 'mel' else f'{view}s'} at `{best['layer']}` of {best['condition']} "
             f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}], chance at most {chance:.2f})"
         )
+    if not parts:
+        return f"This run compares layers with neither log-mel nor phones nor words.{_untrained(table)}"
     return f"In this run the correlation is highest for {'; for '.join(parts)}.{_contrast(rows, 'word', 'CCA with words')}{_untrained(table)}"
 
 
@@ -92,7 +94,11 @@ def _contrast(rows: pd.DataFrame, view: str, name: str) -> str:
 def cca_windows(table: pd.DataFrame) -> str:
     """How much a wider window alone changes the score of the 20 ms layers."""
     rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
+    if rows.empty:
+        return "This run does not compare layers with log-mel."
     fine = rows[rows["frame_period"].astype(float) < 0.021]
+    if fine.empty:
+        return "This run looks at no 20 ms layer."
     means = fine.groupby("window")["value"].mean()
     text = ", ".join(f"{value:.2f} in windows of {window:.0f} ms" for window, value in means.items())
     coarse = rows[(rows["frame_period"].astype(float) > 0.021)]
@@ -200,10 +206,17 @@ def weighted_sums(table: pd.DataFrame) -> str:
     return f"A weighted sum of layers, less the best single layer, averaged over models: {', '.join(parts)}."
 
 
+def rank_correlation(part: pd.DataFrame) -> float:
+    """Spearman's correlation of the columns value and accuracy; NaN for fewer than three rows or no variation."""
+    if len(part) < 3 or part["value"].nunique() < 2 or part["accuracy"].nunique() < 2:
+        return float("nan")
+    return float(spearmanr(part["value"], part["accuracy"]).statistic)
+
+
 def agreement(table: pd.DataFrame) -> str:
     """Rank correlations of measures and probe accuracy."""
     parts = [
-        f"{spearmanr(part['value'], part['accuracy']).statistic:.2f} for {measure} and {view}s ({len(part)} layers)"
+        f"{rank_correlation(part):.2f} for {measure} and {view}s ({len(part)} layers)"
         for (view, measure), part in table.groupby(["view", "measure"], sort=False)
     ]
     return f"Spearman's rank correlation with probe accuracy: {', '.join(parts)}."

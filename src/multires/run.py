@@ -20,7 +20,7 @@ from multires.corpus import Corpus, load_corpus
 from multires.errors import MultiresError
 from multires.features import FeatureStore
 from multires.models import load_model
-from multires.models.layers import LayeredModel
+from multires.models.layers import Layer, LayeredModel
 from multires.profiles import Profile, get_profile, positive_integer
 from multires.results import provenance, read_table, write_table
 
@@ -29,6 +29,9 @@ _COMPUTES = (*_EXTRACTS, "stages.py", "claims.py", "measures")
 
 ACOUSTIC = ("mel", "mfcc")
 """The acoustic features that serve as view and as baseline, extracted like models."""
+
+_PUBLISHED = {"hubert_base": "hubert", "mono_base": "multi+aux", "b4-a": "multi", "b5-a": "mono+aux"}
+"""Conditions of published models; ``mono_base`` is monolingual, with both resolutions and both targets."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Subject:
 
     @property
     def condition(self) -> str:
-        """The name without decoration: ``multi`` for ``untrained/multi-small``."""
+        """The name without decoration: ``multi`` for ``untrained/multi-small``; what it is for a published model."""
+        if self.name in _PUBLISHED:
+            return _PUBLISHED[self.name]
         return re.sub(r"-(small|base|large|xlarge)$", "", self.name.rpartition("/")[2])
 
 
@@ -109,6 +114,28 @@ class Run:
             self._models[subject] = load_model(name, seed=seed)
         return self._models[subject]
 
+    def chosen_layers(self, name: str, seed: int = 0) -> list[Layer]:
+        """The layers of one model that the run looks at: those it has of the ones named, all where none is named."""
+        layers = self.model(name, seed).layers
+        return [layer for layer in layers if self.layers is None or layer.name in self.layers]
+
+    def check_layers(self) -> None:
+        """Refuse a layer that no model has, and a model that has none of the layers."""
+        known = {
+            layer.name: None for subject in self.subjects for layer in self.model(subject.name, subject.seed).layers
+        }
+        unknown = [name for name in self.layers or () if name not in known]
+        if unknown:
+            raise MultiresError(
+                f"no layer {', '.join(unknown)} in any model of this run: choose from {', '.join(known)}"
+            )
+        for subject in self.subjects:
+            if not self.chosen_layers(subject.name, subject.seed):
+                raise MultiresError(
+                    f"{subject.name} has none of the layers {', '.join(self.layers or ())}: leave it out of models, "
+                    "or name a layer that it has"
+                )
+
     def features(self, name: str, seed: int = 0) -> FeatureStore:
         """The vectors of one model, extracted where the workspace does not hold them yet."""
         subject = Subject(name, seed)
@@ -119,7 +146,9 @@ class Run:
     def _extract(self, model: LayeredModel, subject: Subject) -> FeatureStore:
         layers = None
         if self.layers is not None and subject.name not in ACOUSTIC:
-            layers = [layer.name for layer in features.choose_layers(model, self.layers)]
+            # The views conv and layer are read from the store, whether or not they are among the layers looked at.
+            views = {model.layers[0].name, model.layers[-1].name}
+            layers = [layer.name for layer in model.layers if layer.name in {*self.layers, *views}]
         key = _digest(
             _code(_EXTRACTS),
             self.corpus.fingerprint,
@@ -174,7 +203,7 @@ class Run:
         more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
         source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more)
         write_table(table, path, source)
-        return Result(table, source, path)
+        return Result(read_table(path)[0], source, path)  # as every later run sees it, types included
 
 
 def open_run(
@@ -225,8 +254,7 @@ def open_run(
         device=_device(device),
         progress=bool(progress),
     )
-    for subject in run.subjects:
-        features.choose_layers(run.model(subject.name, subject.seed), run.layers)
+    run.check_layers()
     run.model(chosen.reference_model)
     return run
 

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from multires import claims as judged
 from multires.corpus.utterance import Utterance
-from multires.features import FRAME_PERIODS, FeatureStore, choose_layers, serves
+from multires.errors import MultiresError
+from multires.features import FRAME_PERIODS, FeatureStore, serves
 from multires.measures.cca import VARIANTS, CCAResult, cca_scores
 from multires.measures.efficiency import efficiency_table
 from multires.measures.intervals import draw_weights, resampling_units, summarise
@@ -71,7 +72,7 @@ def layer_table(run: Run) -> pd.DataFrame:
     """One row a layer of each model: name, label, block, depth, frame period and first centre (ms), width."""
     rows = []
     for name in run.profile.models:
-        for layer in choose_layers(run.model(name), run.layers):
+        for layer in run.chosen_layers(name):
             rows.append({
                 "model": name, "layer": layer.name, "label": layer.label, "block": layer.block, "depth": layer.index,
                 "frame_period": layer.frame_period * 1000, "first_center": layer.first_center * 1000, "width": layer.dim,
@@ -98,7 +99,7 @@ def _layer_columns(layer: Layer) -> dict[str, Any]:
 
 
 def _layers(run: Run, subject: Subject) -> list[Layer]:
-    return choose_layers(run.model(subject.name, subject.seed), run.layers)
+    return run.chosen_layers(subject.name, subject.seed)
 
 
 Place = tuple[FeatureStore, Layer, dict[str, Any]]
@@ -132,9 +133,15 @@ def _gather(
             # Said once for a whole table, by its columns clusters and clusters_requested and the sentence drawn from them.
             warnings.filterwarnings("ignore", message=".* clusters were reduced to")
             bar = tqdm(pool.map(rows_of, work), total=len(work), desc=stage, unit=unit, disable=not run.progress)
-            return tidy([row for rows in bar for row in rows])
+            rows = [row for rows in bar for row in rows]
     finally:
         torch.set_num_threads(threads)
+    if not rows:
+        raise MultiresError(
+            f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
+            "alignments, or lower word_instances"
+        )
+    return tidy(rows)
 
 
 def _acoustic_places(run: Run) -> list[Place]:

@@ -68,6 +68,8 @@ def layer_curves(
     """
     keys = list(panel_titles or dict.fromkeys(table[panels]))
     keys = [key for key in keys if (table[panels] == key).any()]
+    if not keys:
+        return _nothing(title)
     rows = -(-len(keys) // columns)
     columns = min(columns, len(keys))
     figure, axes = new_figure(rows, columns, height=2.35 * rows + 1.2, sharey=share_y, sharex=True)
@@ -93,7 +95,7 @@ def layer_curves(
             axes.flat[number].tick_params(labelbottom=True)
         if number % columns == 0:
             axes.flat[number].set_ylabel(ylabel)
-    _legend(figure, markers, sorted(table["frame_period"].unique()), baselines is not None)
+    add_legend(figure, markers, sorted(table["frame_period"].unique()), baselines is not None)
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 
@@ -128,7 +130,19 @@ def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
     )  # fmt: skip
 
 
-def _legend(figure: Figure, markers: Mapping[str, tuple[str, bool]], periods: Sequence[float], shuffled: bool) -> None:
+def _nothing(title: str) -> Figure:
+    """A figure that says why it is empty: the run was told to leave its views out."""
+    figure, axes = new_figure(1, 1, height=1.6)
+    axes.flat[0].set_axis_off()
+    axes.flat[0].text(0.5, 0.5, "this run has no such scores: see the parameter views", ha="center", va="center")
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def add_legend(
+    figure: Figure, markers: Mapping[str, tuple[str, bool]], periods: Sequence[float], shuffled: bool
+) -> None:
+    """Conditions by marker, frame periods by colour, and the band of shuffled labels, below a figure."""
     handles = [
         Line2D([], [], marker=marker, color=BASELINE, markerfacecolor="#505050" if filled else "white",
                markeredgecolor="#505050", linewidth=1, label=condition)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
-from multires.figures.layers import condition_markers, layer_curves
+from multires.figures.layers import add_legend, condition_markers, layer_curves
 from multires.figures.style import BASELINE, label_at_end, new_figure, resolution_colour
+from multires.findings import rank_correlation
 
 VIEW_TITLES = {
     "mel": "log-mel, own frames",
@@ -168,10 +168,11 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
                 colour = resolution_colour(point.frame_period)
                 axis.plot(point.value, point.accuracy, marker, color=colour, markersize=6,
                           markerfacecolor=colour if filled else "white")  # fmt: skip
-            axis.set_title(f"{view}s: ρ = {spearmanr(part['value'], part['accuracy']).statistic:.2f}")
+            axis.set_title(f"{view}s: ρ = {rank_correlation(part):.2f}")
             axis.set_xlabel(measure if measure == "CCA" else "MI, adjusted")
             if column == 0:
                 axis.set_ylabel("probe accuracy")
+    add_legend(figure, markers, sorted(table["frame_period"].unique()), shuffled=False)
     figure.suptitle(f"{corpus}; {models}", x=0.01, ha="left")
     return figure
 
