@@ -1,3 +1,4 @@
+import shutil
 import time
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "book" / "_static").mkdir(parents=True)
     (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
+    shutil.copytree(ROOT / "book" / "data", root / "book" / "data")
     (root / "book" / "references.bib").write_text((ROOT / "book" / "references.bib").read_text())
     landing = "# Book\n\n```{include} _generated/headline.md\n```\n\n```{include} _generated/verdicts.md\n```\n"
     (root / "book" / "index.md").write_text(landing + "\n```{bibliography}\n```\n")

@@ -234,9 +234,25 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     )
     models_table().to_csv(generated / "models.csv", index=False)
     _parameter_table(root).to_csv(generated / "parameters.csv", index=False)
+    _parity_summary(root).to_csv(generated / "parity.csv", index=False)
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
+
+
+def _parity_summary(root: Path) -> pd.DataFrame:
+    """The layer of each architecture that differs most from fairseq's, from the table that `benchmarks.parity` keeps."""
+    table = pd.read_csv(root / "book" / "data" / "parity.csv")
+    worst = table.loc[table.groupby("architecture", sort=False)["relative"].idxmax()]
+    places = table.groupby("architecture", sort=False).size()
+    return pd.DataFrame({
+        "architecture": worst["architecture"],
+        "checkpoints": worst["checkpoints"].fillna("none published"),
+        "places compared": worst["architecture"].map(places),
+        "differs most at": worst["place"],
+        "absolute": worst["absolute"],
+        "of the output's norm": worst["relative"],
+    })  # fmt: skip
 
 
 def _parameter_table(root: Path) -> pd.DataFrame:
