@@ -151,6 +151,7 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
             given,
             kernel_name="python3",
             start_timeout=180,
+            extra_arguments=["--Application.log_level=50"],  # an idle kernel calls its own shutdown an error
             kernel_manager_class="multires.book.LocalKernelManager",
             progress_bar={"desc": notebook.stem, "leave": False} if sys.stderr.isatty() else False,
         )
