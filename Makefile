@@ -42,7 +42,7 @@ check: env ## check the built pages of PROFILE: figures, links, no traceback
 	@$(BIN)/python -m multires.book --profile "$(PROFILE)" --output "$(OUTPUT)" --check
 
 test: env ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 quick: env ## run the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow" -n auto

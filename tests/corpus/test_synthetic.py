@@ -97,7 +97,7 @@ def test_it_is_read_from_the_cache_and_made_again_where_the_cache_is_gone(tmp_pa
     first = quiet(tmp_path)
     monkeypatch.setattr("multires.corpus.synthetic.speak", None)  # would fail if called
     assert quiet(tmp_path).fingerprint == first.fingerprint
-    shard = next(tmp_path.rglob("*.npy"))
+    shard = first.utterances[0].read.shard
     shard.write_bytes(b"spoilt")
     with pytest.raises(MultiresError, match="delete"):
         [utterance.audio for utterance in quiet(tmp_path)]
