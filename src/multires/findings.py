@@ -192,7 +192,9 @@ def probes(table: pd.DataFrame) -> str:
             f"{task}: `{best['layer']}` of {best['condition']} at {best['value']:.2f} [{best['low']:.2f}, "
             f"{best['high']:.2f}] ({beside}; most frequent label {majority[task]:.2f}; n = {best['n']:,.0f})"
         )
-    return f"In this run the best single layers are, for {'; '.join(parts)}.{_untrained(table)}"
+    missing = [task for task in ("phone", "word", "speaker") if task not in set(rows["view"])]
+    unseen = f" There is too little labelled speech to probe {' or '.join(missing)}." if missing else ""
+    return f"In this run the best single layers are, for {'; '.join(parts)}.{unseen}{_untrained(table)}"
 
 
 def weighted_sums(table: pd.DataFrame) -> str:

@@ -266,7 +266,7 @@ def cca_variants(run: Run) -> Result:
         for views, window, x, labels in _compared(run, store, layer, ("phone",)):
             for variant in VARIANTS:
                 result = _score(run, x, views, labels, columns, variant=variant)["phone"]
-                rows += _cca_rows(result, {**columns, "view": "phone", "window": window})
+                rows += _cca_rows(result, {**columns, "view": "phone", "window": window, "variant": variant})
         return rows
 
     def compute() -> pd.DataFrame:
