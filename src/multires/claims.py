@@ -185,12 +185,12 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
         longest = part.loc[part["duration"].idxmax()]
         evidence = f"time, multi / {against}, {longest['duration']:.0f} s"
         common: dict[str, Any] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
+        named = "the same model without downsampling" if against == "mono" else "HuBERT"
         if pd.isna(longest["value"]):
-            rows.append(_row(common, None, OPEN, f"The time could not be measured: {longest['note']}."))
+            rows.append(_row(common, None, OPEN, f"Its time beside {named} could not be measured ({longest['note']})."))
             continue
         effect = Effect(float(longest["value"]), float(longest["low"]), float(longest["high"]), int(longest["n"]))
         verdict = SUPPORTS if effect.high < 1 else CONTRADICTS if effect.low > 1 else OPEN
-        named = "the same model without downsampling" if against == "mono" else "HuBERT"
         sentence = (
             f"On {longest['duration']:.0f} s of speech it takes {effect.value:.2f} [{effect.low:.2f}, {effect.high:.2f}] "
             f"of the time of {named}."

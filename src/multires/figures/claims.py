@@ -31,7 +31,7 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     top.axvspan(-MARGIN, MARGIN, color=BASELINE, alpha=0.15, linewidth=0)
     _forest(top, scores, 0.0)
     top.set_xlabel("difference of the best layers' scores; grey: too small to matter here")
-    top.set_title(f"{corpus}; {models}")
+    figure.suptitle(f"{corpus}; {models}", x=0.01, ha="left", fontsize="medium")
     _forest(bottom, costs, 1.0)
     bottom.set_xlabel("cost with downsampling over cost without")
     return figure
