@@ -1,0 +1,130 @@
+"""The command line as a shell sees it: status, standard output and error of `multires.cli.main`."""
+
+import sys
+
+import pandas as pd
+import pytest
+
+from multires import cli
+
+COMMANDS = ("extract", "cca", "mi", "probe", "efficiency", "claims", "experiment", "models", "convert", "book")
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder; gives status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["multires", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        return ended.value.code or 0, told.out, told.err
+
+    return call
+
+
+def test_help_lists_every_command(shell):
+    status, out, _ = shell("--help")
+    assert status == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in out
+    status, out, err = shell()
+    assert status == 2
+    assert "Commands:" in out + err
+    assert "multires: " not in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_its_options(shell, command):
+    status, out, _ = shell(command, "--help")
+    assert status == 0
+    assert f"multires {command}" in out
+    if command in ("extract", "cca", "mi", "probe", "claims"):
+        for option in ("--profile", "--data", "--seed", "--workspace", "--models", "--layers", "--device", "--output"):
+            assert option in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cca", "--profile", "speech"], "unknown profile 'speech': choose one of embedded, librispeech, paper"),
+        (["cca", "--layers", "encoder.7.7"], "no layer encoder.7.7 in any model of this run"),
+        (["cca", "--views", "smell"], "unknown view 'smell': choose one of mel"),
+        (["cca", "--variant", "best"], "unknown variant 'best'"),
+        (["mi", "--models", "nothing"], "nothing"),
+        (["probe", "--device", "tpu"], "unknown device 'tpu'"),
+        (["claims", "--profile", "librispeech", "--data", "no/such"], "data: there is no folder no/such"),
+        (["extract", "--profile", "librispeech"], "set data"),
+        (["extract", "--workspace", "file/inside"], "cannot be written"),
+        (["efficiency", "--size", "huge"], "unknown efficiency_size 'huge'"),
+        (["claims", "--seed", "abc"], "'--seed'"),
+        (["cca", "--frames", "many"], "'--frames'"),
+        (["cca", "--tempo", "3"], "--tempo"),
+        (["sing"], "No such command 'sing'"),
+        (["convert", "absent.pt", "out.safetensors"], "absent.pt"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(shell, tmp_path, arguments, message):
+    (tmp_path / "file").touch()
+    status, out, err = shell(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("multires: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_models_are_listed(shell):
+    status, out, _ = shell("models")
+    assert status == 0
+    for name in ("untrained/multi-small", "hubert_base", "mono_base", "mel"):
+        assert name in out
+
+
+def test_an_interruption_says_what_comes_next(shell, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    status, _, err = shell("cca")
+    assert status == 130
+    assert "interrupted; the next run continues from here" in err
+
+
+def test_a_fault_of_ours_keeps_its_traceback(shell, monkeypatch):
+    def broken(*arguments, **options):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(cli, "_run", broken)
+    monkeypatch.setattr(sys, "argv", ["multires", "cca"])
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        cli.main()
+
+
+@pytest.mark.slow
+def test_a_stage_prints_its_table_and_writes_it_elsewhere(shell, run, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "_run", lambda *arguments, **options: run)
+    status, out, _ = shell("mi", "--output", "deep/table.csv")
+    assert status == 0
+    written = pd.read_csv(tmp_path / "deep" / "table.csv")
+    assert f"{len(written)} rows: {run.workspace}" in out
+    assert {"model", "layer", "value"} <= set(written.columns)
+    status, _, err = shell("mi", "--output", "table.txt")
+    assert status == 2
+    assert "must end in .csv or .parquet" in err
+
+
+@pytest.mark.slow
+def test_options_reach_the_run(shell, tmp_path):
+    status, _, _ = shell(
+        "cca", "--models", "untrained/multi-small", "--layers", "middle.0", "--frames", "300", "--views", "mel",
+        "--variant", "mean", "--seed", "3", "--workspace", "here", "--output", "table.parquet",
+    )  # fmt: skip
+    assert status == 0
+    table = pd.read_parquet(tmp_path / "table.parquet")
+    assert set(table["layer"]) == {"middle.0"}
+    assert set(table["view"]) == {"mel"}
+    assert set(table["measure"]) == {"mean", "shuffled"}
+    assert (tmp_path / "here" / "tables").is_dir()
