@@ -1,0 +1,73 @@
+"""The notebooks as papermill runs them: parameters with their comments, good ones through, bad ones stopped at once."""
+
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from multires.book import LocalKernelManager
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+EXTRACTION = NOTEBOOKS[0]
+
+
+def execute(notebook: Path, target: Path, **parameters):
+    return papermill.execute_notebook(
+        notebook, target, parameters, kernel_name="python3", progress_bar=False, log_output=False,
+        kernel_manager_class=LocalKernelManager, cwd=target.parent,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_is_listed_with_its_comment(notebook):
+    found = papermill.inspect_notebook(str(notebook))
+    assert {"profile", "seed", "workspace", "device"} <= set(found)
+    for name, about in found.items():
+        assert about["help"].strip(), f"{name} has no comment"
+        assert about["default"] not in (None, "None"), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profile": "speech"}, "unknown profile 'speech'"),
+        ({"seed": "abc"}, "seed must be a whole number of at least 0, not 'abc'"),
+        ({"layers": "encoder.7.7"}, "no layer encoder.7.7"),
+        ({"workspace": "/proc/multires"}, "cannot be written"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_parameters_stop_in_the_cell_that_opens_the_run(tmp_path, parameters, message):
+    target = tmp_path / "out.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError) as error:
+        execute(EXTRACTION, target, **({"workspace": str(tmp_path / "workspace")} | parameters))
+    assert error.value.ename == "MultiresError"
+    assert message in error.value.evalue
+    assert "\n" not in error.value.evalue
+    code = [cell for cell in nbformat.read(target, 4).cells if cell.cell_type == "code"]
+    failed = [cell for cell in code if any(output.output_type == "error" for output in cell.outputs)]
+    assert ["open_run" in cell.source for cell in failed] == [True]
+    after = code[code.index(failed[0]) + 1 :]
+    assert after
+    assert all(cell.execution_count is None for cell in after)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_notebook_runs_to_its_end_under_other_parameters(tmp_path):
+    workspace = tmp_path / "workspace"
+    done = execute(
+        EXTRACTION, tmp_path / "out.ipynb", models="untrained/multi-small", layers="encoder.0.1,middle.0", frames=200,
+        seed=3, workspace=str(workspace),
+    )  # fmt: skip
+    outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
+    text = " ".join(output.data.get("text/markdown", "") for output in outputs if "data" in output)
+    assert "embedded speech" in text
+    assert "multi is widest at" in text
+    assert "mono" not in text
+    assert list((workspace / "tables").glob("embedded-extraction-*.parquet"))
