@@ -51,9 +51,18 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
     assert (table["n"] == 1).all()
     assert source["parameters"]["seeds"] == [0]
     scores, _ = read_table(folder / "scores.parquet")
-    assert {"hubert", "mono", "mono+aux", "multi", "multi+aux", "untrained multi", "mfcc", "mel"} == set(
-        scores["condition"]
-    )
+    assert {
+        "hubert",
+        "mono",
+        "mono+aux",
+        "multi",
+        "multi+aux",
+        "untrained hubert",
+        "untrained mono",
+        "untrained multi",
+        "mfcc",
+        "mel",
+    } == set(scores["condition"])
     probed = set(scores[scores["stage"] == "probe"]["view"])
     assert {"phone", "word", "speaker", "phone frame", "intent"} <= probed
     assert "error rate" in set(scores["measure"])

@@ -101,7 +101,7 @@ def _more_probes(run: Run, recognition: int, steps: int) -> pd.DataFrame:
         rows: list[dict[str, Any]] = []
         subjects = [*run.subjects, *(Subject(name, 0) for name in ACOUSTIC)]
         for subject in tqdm(subjects, desc="frame, intent and recognition probes", disable=not run.progress):
-            model = run.model(subject)
+            model = run.model(subject.name, subject.seed)
             store = run.features(subject.name, subject.seed)
             layers = [layer for layer in model.layers if layer.name != "conv"]
             columns = {"model": subject.name, "condition": subject.condition, "seed": subject.seed}

@@ -321,7 +321,7 @@ def _evaluation_run(
     paths = tuple(str(path.resolve()) for path in models)
     return open_run(
         corpus, data=data, workspace=root / "workspace", device=device, progress=progress,
-        models=paths, baselines=paths[-1:], reference_model=paths[0], **changes,
+        models=paths, reference_model=paths[0], **changes,
     )  # fmt: skip
 
 
