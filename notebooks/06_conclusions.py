@@ -83,6 +83,7 @@ Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides for or against the claim; open: leaves it open or, as a diamond, cannot test it.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
 headline = figures.claims(judged.table, corpus=run.corpus.name, models=findings.models(stages.cca(run).table))
+headline
 
 # %%
 judged.table[["claim", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
