@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from multires.errors import MultiresError
+from multires.models.mr_hubert import MultiResHubert, preset
 from multires.results import COLUMNS
 from multires.run import Subject, open_run
 
@@ -45,7 +46,7 @@ def test_a_workspace_that_cannot_be_written_is_named(tmp_path):
 def test_untrained_models_come_once_for_each_seed(tmp_path):
     run = open_run(workspace=tmp_path, models="untrained/multi-small", model_seeds="0,1")
     assert run.subjects == [Subject("untrained/multi-small", 0), Subject("untrained/multi-small", 1)]
-    assert run.subjects[0].condition == "multi"
+    assert run.condition(run.subjects[0]) == "multi"
     assert run.model("untrained/multi-small", 0) is run.model("untrained/multi-small", 0)
 
 
@@ -71,3 +72,21 @@ def test_tables_are_kept_with_their_provenance_and_made_again_when_damaged(tmp_p
     assert len(calls) == 3
     pd.testing.assert_frame_equal(first.table, mended.table)
     assert "delete it to have it made again" in capsys.readouterr().out
+
+
+def test_a_condition_is_read_from_the_configuration(tmp_path):
+    run = open_run(workspace=tmp_path)
+    cases = {
+        ("hubert", False, True): "hubert",
+        ("mono", False, True): "mono+aux",
+        ("mono", True, True): "mono",
+        ("multi", False, True): "multi+aux",
+        ("multi", True, True): "multi",
+        ("multi", False, False): "multi",
+        ("multi3", False, False): "multi3",
+    }
+    for (architecture, single, trained), expected in cases.items():
+        subject = Subject(f"{architecture}-{single}-{trained}", 0)
+        config = preset(architecture, "small", single_prediction=single)
+        run._models[subject] = MultiResHubert(config, trained=trained)
+        assert run.condition(subject) == expected

@@ -104,7 +104,7 @@ def _more_probes(run: Run, recognition: int, steps: int) -> pd.DataFrame:
             model = run.model(subject.name, subject.seed)
             store = run.features(subject.name, subject.seed)
             layers = [layer for layer in model.layers if layer.name != "conv"]
-            columns = {"model": subject.name, "condition": subject.condition, "seed": subject.seed}
+            columns = {"model": subject.name, "condition": run.condition(subject), "seed": subject.seed}
             for view, unit in (("phone frame", FRAME), ("intent", "utterance")):
                 for layer in model.layers:
                     where = {"layer": layer.name, "layer_index": layer.index, "block": layer.block,

@@ -21,6 +21,7 @@ from multires.errors import MultiresError
 from multires.features import FeatureStore
 from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
+from multires.models.mr_hubert import MultiResHubert
 from multires.profiles import Profile, get_profile, positive_integer
 from multires.results import provenance, read_table, write_table
 
@@ -29,9 +30,6 @@ _COMPUTES = (*_EXTRACTS, "stages.py", "claims.py", "measures")
 
 ACOUSTIC = ("mel", "mfcc")
 """The acoustic features that serve as view and as baseline, extracted like models."""
-
-_PUBLISHED = {"hubert_base": "hubert", "mono_base": "multi+aux", "b4-a": "multi", "b5-a": "mono+aux"}
-"""Conditions of published models; ``mono_base`` is monolingual, with both resolutions and both targets."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to look at: its name, the seed of its weights where they are random, and how tables call it."""
+    """A model to look at: its name, and the seed of its weights where they are random."""
 
     name: str
     seed: int
-
-    @property
-    def condition(self) -> str:
-        """The name without decoration: ``multi`` for ``untrained/multi-small``; what it is for a published model."""
-        if self.name in _PUBLISHED:
-            return _PUBLISHED[self.name]
-        return re.sub(r"-(small|base|large|xlarge)$", "", self.name.rpartition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -135,6 +126,21 @@ class Run:
                     f"{subject.name} has none of the layers {', '.join(self.layers or ())}: leave it out of models, "
                     "or name a layer that it has"
                 )
+
+    def condition(self, subject: Subject) -> str:
+        """What tables call a model: its architecture, and for trained ones whether the low resolution had a loss.
+
+        It is read from the configuration, as for a published checkpoint: hubert, mono (one resolution), multi; with
+        ``+aux`` where it predicts at every resolution. Models of other kinds keep their names.
+        """
+        model = self.model(subject.name, subject.seed)
+        if not isinstance(model, MultiResHubert):
+            return subject.name
+        config = model.config
+        shape = ("mono" if all(up == down for up, down in config.ratios) else "multi") if config.ratios else "hubert"
+        if not model.trained:
+            return f"{shape}{len(config.ratios) + 1}" if len(config.ratios) > 1 else shape
+        return f"{shape}+aux" if config.ratios and not config.single_prediction else shape
 
     def features(self, name: str, seed: int = 0) -> FeatureStore:
         """The vectors of one model, extracted where the workspace does not hold them yet."""

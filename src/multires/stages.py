@@ -83,7 +83,7 @@ def layer_table(run: Run) -> pd.DataFrame:
 def _subject_columns(run: Run, subject: Subject) -> dict[str, Any]:
     return {
         "model": subject.name,
-        "condition": subject.condition,
+        "condition": run.condition(subject),
         "seed": subject.seed,
         "trained": run.model(subject.name, subject.seed).trained,
     }
