@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -67,17 +68,11 @@ def new_figure(
 ) -> tuple[Figure, np.ndarray]:
     """A figure at the page's width and its axes, always shape (rows, columns); `height` and `width` in inches."""
     use_style()
-    # Not by pyplot, which would keep every figure open and show it a second time below a notebook's cell.
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(
-        rows,
-        columns,
-        sharex=sharex,
-        sharey=sharey,
-        squeeze=False,
-        width_ratios=width_ratios,
-        height_ratios=height_ratios,
-    )
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), sharex=sharex, sharey=sharey, squeeze=False,
+        width_ratios=width_ratios, height_ratios=height_ratios, layout="constrained",
+    )  # fmt: skip
+    plt.close(figure)  # else pyplot keeps every figure and shows it a second time below a notebook's cell
     return figure, axes
 
 
