@@ -64,7 +64,8 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
         "mel",
     } == set(scores["condition"])
     probed = set(scores[scores["stage"] == "probe"]["view"])
-    assert {"phone", "word", "speaker", "phone frame", "intent"} <= probed
+    # Speakers need five utterances each, more than a smoke corpus has.
+    assert {"phone", "word", "phone frame", "intent"} <= probed
     assert "error rate" in set(scores["measure"])
     assert not scores["model"].str.contains(str(tmp_path)).any()
     training, _ = read_table(folder / "training.parquet")
