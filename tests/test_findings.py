@@ -133,7 +133,7 @@ def test_what_could_not_be_used_is_counted(count):
     })  # fmt: skip
     text = findings.corpus(summary, Corpus("toy", [], skipped=skipped))
     assert "12 minutes of toy speech with 1,234 phones and 345 words. 4 utterances have no alignment" in text
-    assert f"{count} files could not be used" in text
+    assert f"{count} files or alignments are missing or could not be read" in text
     assert text.count("is empty") == min(count, 3)
     assert ("and others" in text) == (count > 3)
 

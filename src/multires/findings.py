@@ -35,7 +35,7 @@ def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
     text = (
         f"In all {total['minutes']:.0f} minutes of {speech.name} speech with {total['phones']:,.0f} phones and "
         f"{total['words']:,.0f} words. {total['without alignment']:.0f} utterances have no alignment and give frames "
-        f"only; {len(speech.skipped)} files could not be used"
+        f"only; {len(speech.skipped)} files or alignments are missing or could not be read"
     )
     if not len(speech.skipped):
         return text + "."
