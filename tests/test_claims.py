@@ -168,7 +168,10 @@ def test_a_withheld_time_is_open_and_says_why():
     timed, counted = (row for row in table[table["claim"] == 3].itertuples())
     assert timed.verdict == OPEN
     assert np.isnan(timed.value)
-    assert timed.sentence == "The time could not be measured: the machine was busy."
+    assert (
+        timed.sentence
+        == "Its time beside the same model without downsampling could not be measured (the machine was busy)."
+    )
     assert counted.verdict == CONTRADICTS
 
 
