@@ -105,8 +105,8 @@ def carries(probes: pd.DataFrame, log: pd.DataFrame, *, margin: float = 0.03, fl
     Returns
     -------
     pandas.DataFrame
-        A row a trained condition: condition, best (accuracy), baseline (the best of the three), baseline_name, above,
-        last_fifth (share of the fall), beats, flattened, carries.
+        A row a trained condition: condition, best (accuracy), mfcc, mel, untrained, baseline (the best of the three),
+        baseline_name, above, last_fifth (share of the fall), beats, flattened, carries.
     """
     best = probes.groupby(["condition", "seed"])["value"].max().groupby("condition").mean()
     if absent := [name for name in ("mfcc", "mel") if name not in best]:
@@ -121,9 +121,10 @@ def carries(probes: pd.DataFrame, log: pd.DataFrame, *, margin: float = 0.03, fl
         above = float(best[condition] - baselines.max())
         beats, flattened = above > margin, share <= flat
         rows.append(
-            {"condition": condition, "best": best[condition], "baseline": baselines.max(),
-             "baseline_name": baselines.idxmax(), "above": above, "last_fifth": share, "beats": beats,
-             "flattened": flattened, "carries": beats and flattened}
+            {"condition": condition, "best": best[condition], "mfcc": best["mfcc"], "mel": best["mel"],
+             "untrained": best[untrained], "baseline": baselines.max(), "baseline_name": baselines.idxmax(),
+             "above": above, "last_fifth": share, "beats": beats, "flattened": flattened,
+             "carries": beats and flattened}
         )  # fmt: skip
     return pd.DataFrame(rows)
 

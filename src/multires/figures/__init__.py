@@ -1,6 +1,7 @@
 """Tables to figures."""
 
 from multires.figures.claims import claims
+from multires.figures.experiment import carries, factorial, training_curves
 from multires.figures.extraction import durations, extraction_summary, schematic, utterance
 from multires.figures.measures import (
     agreement,
@@ -16,16 +17,19 @@ from multires.figures.style import use_style
 
 __all__ = [
     "agreement",
+    "carries",
     "cca_by_layer",
     "cca_by_window",
     "cca_variants",
     "claims",
     "durations",
     "extraction_summary",
+    "factorial",
     "mi_by_clusters",
     "mi_by_layer",
     "probes_by_layer",
     "schematic",
+    "training_curves",
     "use_style",
     "utterance",
     "weighted_sums",

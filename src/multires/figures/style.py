@@ -16,6 +16,9 @@ RESOLUTION_COLOURS: dict[float, str] = {0.02: "#0072B2", 0.04: "#D55E00", 0.08: 
 BASELINE = "#767676"
 """Of baselines and references; the lightest grey that still reads as text on white."""
 
+INK = "#222222"
+"""Of what has no resolution: text, sums, effects."""
+
 WIDTH = 7.0
 """Inches; at 100 dots an inch this is the width of the page's text."""
 
@@ -82,6 +85,12 @@ def resolution_colour(frame_period: float) -> str:
         if abs(period - frame_period) < 1e-6:
             return colour
     return BASELINE
+
+
+def condition_colour(condition: str) -> str:
+    """The colour of a whole condition, that of its coarsest frames; HuBERT, which the others are compared with, is grey."""
+    periods = {"mono": 0.02, "multi": 0.04, "multi3": 0.08}
+    return RESOLUTION_COLOURS.get(periods.get(condition.removesuffix("+aux"), 0.0), BASELINE)
 
 
 def label_at_end(axis: Axes, x: float, y: float, text: str, colour: str, *, offset: float = 0.0) -> None:
