@@ -1,5 +1,6 @@
 """Every figure of the book on the tables of a small run: what is drawn, and that it is labelled."""
 
+import itertools
 import warnings
 
 import matplotlib.colors
@@ -149,13 +150,32 @@ def test_figures_of_cost(run, tmp_path, name):
     assert words
 
 
-def test_the_schematic_has_a_box_for_every_layer(run):
+def test_the_schematic_has_a_box_for_every_frame_of_every_layer(run):
     table = stages.layer_table(run)
-    figure = figures.schematic(table)
-    labels = [text.get_text() for text in figure.axes[0].texts]
-    assert len(labels) == len(table)
-    assert sum("40 ms" in label for label in labels) == (table["frame_period"] == 40).sum() > 0
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list(run.profile.models)
+    figure = figures.schematic(table, {name: run.model(name).predicts_from for name in run.profile.models})
+    (axis,) = figure.axes
+    assert len(axis.patches) == sum(round(160 / period) for period in table["frame_period"])
+    said = [text.get_text() for text in axis.texts]
+    assert {*table["label"]} <= {*said}
+    coarse = table[table["frame_period"] == 40]
+    assert sum("40 ms" in text for text in said) == coarse["block"].nunique() > 0
+    assert "down ×2" in said
+    assert "up ×2" in said
+    names = [tick.get_text().replace("\n", "") for tick in axis.get_xticklabels()]
+    assert names == list(run.profile.models)
+
+
+def test_the_schematic_marks_the_layers_that_units_are_predicted_from():
+    table = pd.DataFrame({
+        "model": "m", "layer": ["conv", "encoder.0.0", "middle.0", "decoder.0.0"], "label": ["conv", "E1", "M1", "D1"],
+        "block": ["conv", "encoder.0", "middle", "decoder.0"], "depth": range(4), "frame_period": [20.0, 20.0, 80.0, 20.0],
+    })  # fmt: skip
+    (axis,) = figures.schematic(table, {"m": ("decoder.0.0", "middle.0")}).axes
+    losses = [text for text in axis.texts if "loss" in text.get_text()]
+    assert [text.get_text() for text in losses] == ["80 ms\n→ loss", "20 ms\n→ loss"]
+    assert [text.get_color() for text in losses] == [style.text_colour(0.08), style.text_colour(0.02)]
+    (axis,) = figures.schematic(table).axes
+    assert not any("loss" in text.get_text() for text in axis.texts)
 
 
 # -- what needs no run ---------------------------------------------------------------------------------------------
@@ -202,6 +222,41 @@ def test_known_conditions_keep_their_marker_and_others_get_one_each():
     assert markers["multi"] == MARKERS["multi"]
     assert len({*markers.values()}) == 3
     assert not {markers["mine"], markers["yours"]} & set(MARKERS.values())
+
+
+# Viewed with protanopia and deuteranopia: Machado, Oliveira and Fernandes (2009), table 1, severity 1.
+SIGHTS = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    "greyscale": [[0.2126, 0.7152, 0.0722]] * 3,
+}
+
+
+def cielab(colour: str, sight) -> np.ndarray:
+    """A colour as seen, in CIELAB, where a distance of 10 is plain to see."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(sight) @ linear, 0, 1)
+    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(matrix @ seen / matrix.sum(1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_resolutions_are_told_apart_by_every_reader(sight):
+    seen = [cielab(colour, SIGHTS[sight]) for colour in style.RESOLUTION_COLOURS.values()]
+    distances = [np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)]
+    assert min(distances) > 10
+
+
+def test_coarser_is_larger_and_its_text_can_be_read():
+    sizes = [style.marker_size(period) for period in (0.02, 0.04, 0.08)]
+    assert sizes == [5, 7, 9]
+    for period in (0.02, 0.04, 0.08, 0.16):
+        light = cielab(style.text_colour(period), np.eye(3))[0]
+        assert light < 50.1  # a contrast of 4.5 with white
 
 
 @pytest.mark.parametrize("period", [0.02, 0.04, 0.08])

@@ -199,3 +199,22 @@ def test_bad_input_is_refused(waveforms, lengths, said):
 def test_silence_gives_numbers():
     outputs = build_model("multi", "small")(torch.zeros(1, 16_000))
     assert all(torch.isfinite(frames).all() for frames in outputs.frames.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "layers"),
+    [
+        (preset("hubert", "small"), ["encoder.0.5"]),
+        (preset("multi", "small"), ["decoder.0.1", "middle.1"]),
+        (preset("multi", "small", single_prediction=True, classes=(5,)), ["decoder.0.1"]),
+        (preset("multi3", "small"), None),
+    ],
+)
+def test_units_are_predicted_from_the_last_layer_of_each_resolution(config, layers):
+    model = MultiResHubert(config)
+    found = list(model.predicts_from)
+    if layers is not None:
+        assert found == layers
+    outputs = model.predict(torch.zeros(1, 16_000))
+    periods = {layer.name: layer.frame_period for layer in model.layers}
+    assert [periods[name] for name in found] == [each.frame_period for each in outputs.resolutions][: len(found)]

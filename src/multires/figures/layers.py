@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from multires.figures.style import BASELINE, RESOLUTION_COLOURS, new_figure
+from multires.figures.style import BASELINE, RESOLUTION_COLOURS, marker_size, new_figure, resolution_colour
 
 MARKERS = {
     "hubert": ("o", True),
@@ -109,11 +109,11 @@ def _curve(axis: Axes, rows: pd.DataFrame, marker: str, filled: bool) -> None:
     points = points.sort_values("layer_index")
     axis.plot(points["layer_index"], points["value"], color=BASELINE, linewidth=1, zorder=2)
     for period, part in points.groupby("frame_period"):
-        colour = RESOLUTION_COLOURS.get(round(float(period), 3), BASELINE)
+        colour = resolution_colour(float(period))
         spread = np.clip(np.stack([part["value"] - part["low"], part["high"] - part["value"]]), 0, None)
         axis.errorbar(
             part["layer_index"], part["value"], yerr=np.nan_to_num(spread), fmt=marker, color=colour,
-            markerfacecolor=colour if filled else "white", markersize=6, elinewidth=1.4, capsize=2.5, zorder=3,
+            markerfacecolor=colour if filled else "white", markersize=marker_size(float(period)), elinewidth=1.4, capsize=2.5, zorder=3,
         )  # fmt: skip
 
 
@@ -154,7 +154,8 @@ def add_legend(
             [],
             marker="o",
             linestyle="",
-            color=RESOLUTION_COLOURS[round(period, 3)],
+            color=resolution_colour(period),
+            markersize=marker_size(period),
             label=f"{period * 1000:.0f} ms",
         )
         for period in periods

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multires.figures.layers import add_legend, condition_markers, layer_curves
-from multires.figures.style import BASELINE, label_at_end, new_figure, resolution_colour
+from multires.figures.style import BASELINE, label_at_end, marker_size, new_figure, resolution_colour
 from multires.findings import rank_correlation
 
 VIEW_TITLES = {
@@ -56,7 +56,12 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
                       markersize=5, capsize=2.5, elinewidth=1.2)  # fmt: skip
         for row in part.itertuples():
             axis.plot(
-                row.layer_index, row.value, "o", color=resolution_colour(row.frame_period), markersize=6, zorder=3
+                row.layer_index,
+                row.value,
+                "o",
+                color=resolution_colour(row.frame_period),
+                markersize=marker_size(row.frame_period),
+                zorder=3,
             )
         label_at_end(axis, part["layer_index"].iloc[-1], part["value"].iloc[-1], str(measure), "#333333",
                      offset=offsets.get(measure, 0.0))  # fmt: skip
@@ -166,7 +171,7 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             for point in part.itertuples():
                 marker, filled = markers[point.condition]
                 colour = resolution_colour(point.frame_period)
-                axis.plot(point.value, point.accuracy, marker, color=colour, markersize=6,
+                axis.plot(point.value, point.accuracy, marker, color=colour, markersize=marker_size(point.frame_period),
                           markerfacecolor=colour if filled else "white")  # fmt: skip
             axis.set_title(f"{view}s: ρ = {rank_correlation(part):.2f}")
             axis.set_xlabel(measure if measure == "CCA" else "MI, adjusted")

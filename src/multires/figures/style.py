@@ -8,10 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
-RESOLUTION_COLOURS: dict[float, str] = {0.02: "#0072B2", 0.04: "#D55E00", 0.08: "#009E73"}
-"""By frame period in seconds; from the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+RESOLUTION_COLOURS: dict[float, str] = {0.02: "#00477E", 0.04: "#BF4F00", 0.08: "#2AA58A"}
+"""By frame period in seconds: the hues of Okabe and Ito, which colour-blind readers can tell apart, the coarser the lighter,
+so that they are apart in greyscale too."""
 
 BASELINE = "#767676"
 """Of baselines and references; the lightest grey that still reads as text on white."""
@@ -85,6 +87,25 @@ def resolution_colour(frame_period: float) -> str:
         if abs(period - frame_period) < 1e-6:
             return colour
     return BASELINE
+
+
+def text_colour(frame_period: float) -> str:
+    """The colour of a frame period, dark enough to be read as text on white (a contrast of 4.5)."""
+    red, green, blue = to_rgb(resolution_colour(frame_period))
+    while _contrast(red, green, blue) < 4.5:
+        red, green, blue = 0.97 * red, 0.97 * green, 0.97 * blue
+    return to_hex((red, green, blue))
+
+
+def _contrast(*rgb: float) -> float:
+    """With white, as the Web Content Accessibility Guidelines 2.1 define it."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
+def marker_size(frame_period: float) -> float:
+    """Points; the coarser the larger, for those who do not see the colour."""
+    return 5.0 + 2.0 * float(np.log2(max(frame_period, 0.01) / 0.02))
 
 
 def condition_colour(condition: str) -> str:

@@ -87,6 +87,11 @@ class LayeredModel(torch.nn.Module):
         """Every layer in the order of computation, ``conv`` first."""
         raise TypeError(f"{type(self).__name__} does not define its layers")
 
+    @property
+    def predicts_from(self) -> tuple[str, ...]:
+        """Names of the layers after which training predicts units; none where that is not known."""
+        return ()
+
     def forward(
         self,
         waveforms: Float[Tensor, "batch samples"],

@@ -360,6 +360,15 @@ class MultiResHubert(LayeredModel):
                 )  # fmt: skip
         return tuple(found)
 
+    @property
+    def predicts_from(self) -> tuple[str, ...]:
+        """The last layer of the last block of each resolution that has a prediction head, finest first."""
+        config = self.config
+        heads = 1 if config.single_prediction else len(config.ratios) + 1
+        last = {level: (block, depth - 1) for block, depth, level in zip(
+            config.blocks, config.depths, config.block_resolutions, strict=True)}  # fmt: skip
+        return tuple(f"{last[level][0]}.{last[level][1]}" for level in range(heads))
+
     def forward(
         self,
         waveforms: Float[Tensor, "batch samples"],
