@@ -1,5 +1,9 @@
 """Pooling against a brute-force mean, the segment table against its corpus, and the store under interruption."""
 
+import pickle
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multires import storage
 from multires.corpus.utterance import Corpus, Segment, Utterance
 from multires.errors import MultiresError
 from multires.features import (
@@ -171,16 +176,80 @@ def test_a_coarse_layer_has_no_fine_frames():
 def test_extraction_continues_where_it_stopped(corpus, tmp_path, monkeypatch):
     whole = Corpus("toy", corpus.utterances[:3], fingerprint="toy")
     table = segment_table(whole, frames=9, seed=0)
-    monkeypatch.setattr("multires.features._SHARD_SECONDS", 0.5)
+    monkeypatch.setattr("multires.features.SHARD_SECONDS", 0.5)
     full = extract(Ramp(), whole, table, tmp_path / "full", progress=False)
     cut = tmp_path / "cut"
     extract(Ramp(), whole, table, cut, progress=False)
-    (cut / "shard-0001").rename(cut / ".shard-0001.partial")  # as if interrupted while it was written
+    (cut / "shard-0001").rename(cut / ".shard-0001.0123abcd")  # as if interrupted while it was written
     model = Ramp()
     again = extract(model, whole, table, cut, progress=False)
     assert model.calls == 1
     for unit in full.units():
         np.testing.assert_array_equal(full.vectors("conv", unit), again.vectors("conv", unit))
+
+
+@pytest.fixture
+def store(corpus, tmp_path, monkeypatch):
+    """Three shards of the toy corpus, and the model that may extract them again."""
+    monkeypatch.setattr("multires.features.SHARD_SECONDS", 0.5)
+    whole = Corpus("toy", corpus.utterances[:3], fingerprint="toy")
+    model = Ramp()
+    made = extract(model, whole, segment_table(whole, frames=9, seed=0), tmp_path / "store", progress=False)
+    model.calls = 0
+    return model, made
+
+
+def _cut(file):
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def _flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _confuse(file):
+    note = file.parents[2] / "zarr.json"
+    note.write_text(note.read_text().replace('"shape"', '"shade"'))
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _confuse, Path.unlink, lambda file: shutil.rmtree(file.parents[4])])
+def test_a_damaged_shard_is_noticed_and_extracted_again(store, damage, capsys):
+    model, made = store
+    before = {unit: made.vectors("conv", unit) for unit in UNITS}
+    damage(made.path / "shard-0001" / "phone" / "conv" / "c" / "0" / "0")
+    for unit in UNITS:
+        np.testing.assert_array_equal(made.vectors("conv", unit), before[unit])
+    assert model.calls == 1
+    assert "extracting shard-0001 again" in capsys.readouterr().err
+    assert sorted(file.name for file in made.path.iterdir()) == ["shard-0000", "shard-0001", "shard-0002"]
+
+
+def test_where_nothing_can_extract_it_again_a_damaged_shard_is_named(store):
+    _, made = store
+    elsewhere = pickle.loads(pickle.dumps(made))
+    np.testing.assert_array_equal(elsewhere.vectors("conv", "word"), made.vectors("conv", "word"))
+    _flip(made.path / "shard-0001" / "word" / "conv" / "c" / "0" / "0")
+    with pytest.raises(MultiresError, match=r"conv is damaged .*delete .*shard-0001 to have it"):
+        elsewhere.vectors("conv", "word")
+
+
+def test_a_store_may_lie_at_a_url(store, corpus):
+    _, local = store
+    whole = Corpus("toy", corpus.utterances[:3], fingerprint="toy")
+    path = storage.place("memory://bucket/ramp")
+    try:
+        remote = extract(Ramp(), whole, local.segments, path, progress=False)
+        for layer in ("conv", "middle.0"):
+            np.testing.assert_array_equal(remote.vectors(layer, "phone"), local.vectors(layer, "phone"))
+        (path / "shard-0001" / "zarr.json").unlink()  # as if interrupted before the shard was whole
+        model = Ramp()
+        extract(model, whole, local.segments, path, progress=False)
+        assert model.calls == 1
+    finally:
+        storage.remove(path)
+    assert not path.exists()
 
 
 def test_faults_name_the_layer_and_the_utterance(corpus, tmp_path):

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import io
+import platform
+import sys
+import threading
+import uuid
+import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +25,11 @@ import zarr
 from jaxtyping import Float
 from tqdm.auto import tqdm
 
+from multires import storage
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
+from multires.engine import LOCAL, Engine
 from multires.errors import MultiresError
+from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
 
 FRAME_PERIODS = (0.02, 0.04, 0.08)
@@ -27,8 +38,10 @@ FRAME_PERIODS = (0.02, 0.04, 0.08)
 UNITS = ("phone", "word", "utterance", "frame20", "frame40", "frame80")
 """Kinds of segment. ``frameN`` is one window of N milliseconds."""
 
+SHARD_SECONDS = 900.0
+"""Audio in a shard: what an interruption can cost, and what one unit of work holds in memory."""
+
 _COARSEST = FRAME_PERIODS[-1]
-_SHARD_SECONDS = 900.0
 _EDGE = 1e-6  # of a frame: keeps 0.06 / 0.02 from becoming frame 2
 
 
@@ -160,26 +173,61 @@ def serves(layer: Layer, unit: str) -> bool:
 
 
 class FeatureStore:
-    """One model's segment vectors on disk: zarr groups ``shard-0003/phone``, an array a layer, rows as in the table.
+    """One model's segment vectors: zarr groups ``shard-0003/phone``, an array a layer, rows as in the table.
 
-    A shard is written under a temporary name and renamed when it is whole, so that an interrupted extraction loses
-    at most the shard it was in, and shards may be written by different processes.
+    A shard appears when it is whole, so that an interrupted extraction loses at most the shards it was in, and shards
+    may be written by different processes. Each array holds its checksum, which is compared whenever it is read.
 
     Parameters
     ----------
     path
-        The zarr folder of one model.
+        The zarr folder of one model, or its URL.
     segments
         The table that `segment_table` gave.
     layers
         The layers that are kept.
+    shards
+        How many shards the segments are in.
+    restore
+        Extracts the shard of a number again, where it is damaged or missing.
     """
 
-    def __init__(self, path: Path, segments: pd.DataFrame, layers: Sequence[Layer]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        segments: pd.DataFrame,
+        layers: Sequence[Layer],
+        shards: int,
+        restore: Callable[[int], None] | None = None,
+    ) -> None:
         self.path = path
-        self.segments = segments
+        self.shards = shards
+        self._segments: pd.DataFrame | None = segments
+        self._shared: Path | None = None
         self._layers = {layer.name: layer for layer in layers}
         self._labels: dict[str, pd.DataFrame] = {}
+        self._restore = restore
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to read the vectors; it cannot extract a damaged shard again."""
+        segments = self._segments if self._shared is None else None
+        return {**self.__dict__, "_labels": {}, "_restore": None, "_segments": segments}
+
+    @property
+    def segments(self) -> pd.DataFrame:
+        """The table of all segments."""
+        if self._segments is None:
+            assert self._shared is not None, "a store without a table has been told where it lies"
+            self._segments = _shared_segments(self._shared)
+        return self._segments
+
+    def share_labels(self, path: Path) -> None:
+        """Write the table of segments where other processes find it, so that it need not be sent to each of them."""
+        if not path.exists():
+            packed = io.BytesIO()
+            self.segments.to_parquet(packed, index=False)
+            storage.replace_file(path, lambda file: file.write_bytes(packed.getvalue()))
+        self._shared = path
 
     def units(self) -> list[str]:
         """The kinds of segment there are."""
@@ -196,9 +244,38 @@ class FeatureStore:
         return self._labels[unit]
 
     def vectors(self, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
-        """One layer's vectors, float32, in the order of `labels`."""
-        parts = [np.asarray(self._array(shard, unit, layer)) for shard in self._shards()]
-        return np.concatenate([part for part in parts if len(part)])
+        """One layer's vectors, float32, in the order of `labels`.
+
+        Raises
+        ------
+        MultiresError
+            Where a shard is damaged and cannot be extracted again.
+        """
+        parts = [self.part(number, layer, unit) for number in range(self.shards)]
+        vectors = np.concatenate([part for part in parts if len(part)])
+        if len(vectors) != len(self.labels(unit)):
+            raise MultiresError(
+                f"{self.path} holds {len(vectors)} vectors of {unit}s at {layer}, and there are "
+                f"{len(self.labels(unit))} {unit}s: delete it to have it extracted again"
+            )
+        return vectors
+
+    def part(self, number: int, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
+        """The vectors of one shard; it is extracted again where it is damaged."""
+        place = shard_path(self.path, number) / unit / layer
+        try:
+            return _read_array(place)
+        except _Damaged as damage:
+            told = f"{place} is damaged ({damage})"
+        if self._restore is None:
+            raise MultiresError(f"{told}: delete {place.parents[1]} to have it extracted again")
+        with storage.making(self.path):
+            try:
+                return _read_array(place)  # another run, or another thread, was faster
+            except _Damaged:
+                print(f"{told}: extracting {place.parents[1].name} again", file=sys.stderr, flush=True)
+            self._restore(number)
+        return _read_array(place)
 
     def dataset(self, unit: str, layers: Iterable[str]) -> xr.Dataset:
         """Several layers of one unit as a labelled dataset: dimensions segment and, for each width, dim."""
@@ -210,16 +287,13 @@ class FeatureStore:
         coords = {name: ("segment", labels[name].to_numpy()) for name in labels.columns if name != "unit"}
         return xr.Dataset(variables, coords, attrs={"model": self.path.stem, "unit": unit})
 
-    def _shards(self) -> list[Path]:
-        return sorted(self.path.glob("shard-*"))
 
-    def _array(self, shard: Path, unit: str, layer: str) -> np.ndarray:
-        try:
-            return np.asarray(zarr.open_array(shard / unit / layer, mode="r")[:])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise MultiresError(
-                f"cannot read {shard / unit / layer}: {error}; delete {shard} to have it extracted again"
-            ) from error
+@lru_cache(maxsize=1)
+def _shared_segments(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(io.BytesIO(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise MultiresError(f"cannot read {path}: {storage.reason(error)}; delete it and run again") from error
 
 
 def fingerprint(model: LayeredModel) -> str:
@@ -231,6 +305,45 @@ def fingerprint(model: LayeredModel) -> str:
     return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that each process loads for itself and keeps until it needs another.
+
+    Attributes
+    ----------
+    name, seed
+        As in `multires.models.load_model`.
+    fingerprint
+        Of its weights, so that all processes use the same.
+    """
+
+    name: str
+    seed: int
+    fingerprint: str
+
+    def __call__(self) -> LayeredModel:
+        """The model.
+
+        Raises
+        ------
+        MultiresError
+            Where this process has another model under that name, or none.
+        """
+        with _one_loads:
+            return _loaded(self)
+
+
+_one_loads = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _loaded(wanted: NamedModel) -> LayeredModel:
+    model = load_model(wanted.name, seed=wanted.seed)
+    if fingerprint(model) != wanted.fingerprint:
+        raise MultiresError(f"{wanted.name} has other weights on {platform.node()}: bring its copy up to date")
+    return model
+
+
 def extract(
     model: LayeredModel,
     corpus: Corpus,
@@ -240,6 +353,8 @@ def extract(
     layers: Sequence[str] | None = None,
     device: str = "cpu",
     batch_seconds: float = 80.0,
+    engine: Engine = LOCAL,
+    source: Callable[[], LayeredModel] | None = None,
     progress: bool = True,
 ) -> FeatureStore:
     """Run a model over a corpus and keep the pooled vectors of every segment at every layer.
@@ -249,11 +364,14 @@ def extract(
     model, corpus, segments
         Utterances that have no row in `segments` are not run.
     path
-        The zarr folder; shards that are there already are kept, so that an interrupted run continues.
+        The zarr folder or its URL; shards that are there already are kept, so that an interrupted run continues. Of
+        several runs in one folder one extracts, and the others wait for it.
     layers
         Names of the layers to keep; all where None.
     device, batch_seconds
         Where to run, and how much (padded) audio at a time.
+    engine, source
+        What works on the shards, and how its workers get the model; where None, the model itself is sent to them.
 
     Raises
     ------
@@ -262,23 +380,36 @@ def extract(
         layer).
     """
     kept = choose_layers(model, layers)
-    model = model.to(device).eval()
-    rows = dict(list(segments.groupby("utterance", sort=False)))
-    utterances = [utterance for utterance in corpus if utterance.id in rows]
-    with tqdm(
-        total=round(sum(u.duration for u in utterances)),
-        desc=f"extract {model.key}",
-        unit="s audio",
-        disable=not progress,
-    ) as bar:
-        for number, shard in enumerate(_shards(utterances)):
-            target = path / f"shard-{number:04d}"
-            if not target.exists():
-                vectors = _run_shard(model, kept, shard, rows, device, batch_seconds, bar)
-                _write_shard(target, kept, vectors)
+    positions = segments.groupby("utterance", sort=False).indices
+    shards = list(_shards([utterance for utterance in corpus if utterance.id in positions]))
+    names = [layer.name for layer in kept]
+
+    def shard(number: int) -> Shard:
+        rows = segments.iloc[np.concatenate([positions[utterance.id] for utterance in shards[number]])]
+        return Shard(number, shards[number], rows[["unit", "utterance", "start", "end"]])
+
+    def restore(number: int) -> None:
+        Extraction(lambda: model, names, path, device, batch_seconds)(shard(number), replace=True)
+
+    def missing() -> list[int]:
+        return [number for number in range(len(shards)) if not _is_whole(shard_path(path, number))]
+
+    seconds = [round(sum(utterance.duration for utterance in each)) for each in shards]
+    if missing():
+        with (
+            storage.making(path),
+            tqdm(total=sum(seconds), desc=f"extract {model.key}", unit="s audio", disable=not progress) as bar,
+        ):
+            wanted = missing()
+            bar.update(sum(seconds) - sum(seconds[number] for number in wanted))
+            if engine.remote:
+                work = Extraction(source or (lambda: model), names, path, device, batch_seconds)
             else:
-                bar.update(round(sum(u.duration for u in shard)))
-    return FeatureStore(path, segments, kept)
+                work = Extraction(lambda: model, names, path, device, batch_seconds, tick=bar.update)
+            for number in engine.each(work, map(shard, wanted), f"shards of {model.key}"):
+                if engine.remote:
+                    bar.update(seconds[number])
+    return FeatureStore(path, segments, kept, len(shards), restore)
 
 
 def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:
@@ -290,13 +421,69 @@ def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Laye
     return [layer for layer in model.layers if names is None or layer.name in names]
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: utterances, and the rows of the segment table that belong to them."""
+
+    number: int
+    utterances: Sequence[Utterance]
+    rows: pd.DataFrame
+
+    def __str__(self) -> str:
+        return f"shard-{self.number:04d}"
+
+
+def shard_path(path: Path, number: int) -> Path:
+    """Where a shard lies in a model's folder."""
+    return path / f"shard-{number:04d}"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Runs a model over a shard and writes its vectors; gives the shard's number.
+
+    Attributes
+    ----------
+    source
+        Gives the model, the same one each time, so that it stays loaded from shard to shard.
+    layers, path, device, batch_seconds
+        As in `extract`.
+    tick
+        Is told the seconds of audio after each batch.
+    """
+
+    source: Callable[[], LayeredModel]
+    layers: Sequence[str]
+    path: Path
+    device: str
+    batch_seconds: float
+    tick: Callable[[int], object] = field(default=lambda seconds: None, repr=False)
+
+    def __call__(self, shard: Shard, *, replace: bool = False) -> int:
+        """Extract a shard, where it is not there yet or is to be replaced."""
+        target = shard_path(self.path, shard.number)
+        if replace or not _is_whole(target):
+            # One shard at a time on a GPU, however many threads a worker has: two would not be faster, only larger.
+            with _on_gpu if self.device.startswith("cuda") else nullcontext():
+                model = self.source().to(self.device).eval()
+                kept = choose_layers(model, self.layers)
+                vectors = _run_shard(model, kept, shard, self.device, self.batch_seconds, self.tick)
+            _write_shard(target, kept, vectors)
+        return shard.number
+
+
+_on_gpu = threading.Lock()
+
+
 def _shards(utterances: Sequence[Utterance]) -> Iterator[list[Utterance]]:
     shard: list[Utterance] = []
+    seconds = 0.0
     for utterance in utterances:
         shard.append(utterance)
-        if sum(u.duration for u in shard) >= _SHARD_SECONDS:
+        seconds += utterance.duration
+        if seconds >= SHARD_SECONDS:
             yield shard
-            shard = []
+            shard, seconds = [], 0.0
     if shard:
         yield shard
 
@@ -316,15 +503,15 @@ def _batches(utterances: Sequence[Utterance], batch_seconds: float) -> Iterator[
 def _run_shard(
     model: LayeredModel,
     layers: Sequence[Layer],
-    utterances: Sequence[Utterance],
-    rows: Mapping[str, pd.DataFrame],
+    shard: Shard,
     device: str,
     batch_seconds: float,
-    bar: tqdm,
+    tick: Callable[[int], object],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Vectors by unit and layer, rows in the order of the utterances given."""
+    """Vectors by unit and layer, rows in the order of the utterances."""
+    rows = dict(list(shard.rows.groupby("utterance", sort=False)))
     pooled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for batch in _batches(utterances, batch_seconds):
+    for batch in _batches(shard.utterances, batch_seconds):
         audio = [utterance.audio for utterance in batch]
         lengths = torch.tensor([len(samples) for samples in audio])
         waveforms = torch.zeros(len(audio), int(lengths.max()))
@@ -335,11 +522,13 @@ def _run_shard(
         for row, utterance in enumerate(batch):
             frames = outputs.utterance(row)
             pooled[utterance.id] = _pool_utterance(utterance, frames, layers, rows[utterance.id])
-        bar.update(round(lengths.sum().item() / SAMPLE_RATE))
+        tick(round(lengths.sum().item() / SAMPLE_RATE))
     merged: dict[str, dict[str, np.ndarray]] = {}
     for unit in UNITS:
         for layer in layers:
-            parts = [pooled[u.id][unit][layer.name] for u in utterances if layer.name in pooled[u.id].get(unit, {})]
+            parts = [
+                pooled[u.id][unit][layer.name] for u in shard.utterances if layer.name in pooled[u.id].get(unit, {})
+            ]
             if parts:
                 merged.setdefault(unit, {})[layer.name] = np.concatenate(parts)
     return merged
@@ -362,15 +551,55 @@ def _pool_utterance(
     return vectors
 
 
+# -- on disk ------------------------------------------------------------------------------------------------------
+
+
+class _Damaged(Exception):
+    """What is on disk is not what was written."""
+
+
 def _write_shard(target: Path, layers: Sequence[Layer], vectors: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    partial = target.with_name(f".{target.name}.partial")
+    """Write a shard's arrays, and last the group's own metadata, which says that it is whole."""
+    partial = target if storage.is_remote(target) else target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    with storage.writing(target):
+        try:
+            for unit in UNITS:
+                for layer in layers:
+                    if serves(layer, unit):
+                        empty = np.empty((0, layer.dim), np.float32)
+                        _write_array(partial / unit / layer.name, vectors.get(unit, {}).get(layer.name, empty))
+            zarr.create_group(str(partial), overwrite=False)
+            if partial != target:
+                storage.remove(target)
+                partial.rename(target)
+        finally:
+            if partial != target:
+                storage.remove(partial)
+
+
+def _is_whole(shard: Path) -> bool:
+    return (shard / "zarr.json").exists()
+
+
+def _write_array(place: Path, values: np.ndarray) -> None:
+    # One chunk, since a shard's array is read as a whole, and not packed: vectors hardly shrink.
+    zarr.create_array(
+        str(place), data=values, chunks=(max(len(values), 1), values.shape[1]), compressors=None,
+        dimension_names=("segment", "dim"), attributes={"crc32": _checksum(values)}, overwrite=True,
+    )  # fmt: skip
+
+
+def _read_array(place: Path) -> np.ndarray:
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for unit in UNITS:
-            for layer in layers:
-                if serves(layer, unit):
-                    values: Any = vectors.get(unit, {}).get(layer.name, np.empty((0, layer.dim), np.float32))
-                    zarr.save_array(partial / unit / layer.name, values)
-        partial.rename(target)
-    except OSError as error:
-        raise MultiresError(f"cannot write {target}: {error.strerror or error}; choose another workspace") from error
+        array = zarr.open_array(str(place), mode="r")
+        values, told = np.asarray(array[:]), array.attrs.get("crc32")
+    except Exception as error:  # damaged metadata can make zarr fail in any way
+        raise _Damaged(storage.reason(error)) from error
+    if told != _checksum(values):
+        raise _Damaged("its checksum does not fit")
+    return values
+
+
+def _checksum(values: np.ndarray) -> int:
+    """Of the values and their shape: a chunk that is gone reads as zeros, and only the checksum tells."""
+    return zlib.crc32(np.ascontiguousarray(values), zlib.crc32(f"{values.dtype.str}{values.shape}".encode()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import platform
@@ -15,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
+from multires.storage import replace_file
 
 COLUMNS = (
     "model",
@@ -92,25 +95,16 @@ def _revision() -> str | None:
 
 
 def write_table(table: pd.DataFrame, path: Path, source: Mapping[str, Any]) -> Path:
-    """Write a table as Parquet with its provenance as JSON beside it, each replaced in one step."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MultiresError(f"cannot write {path}: {error.strerror or error}; choose another workspace") from error
-    record = json.dumps(source, indent=2, default=str, sort_keys=True)
-    for target, write in (
-        (path.with_suffix(".json"), lambda file: file.write_text(record)),
-        (path, lambda file: table.to_parquet(file, index=False)),
-    ):
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            write(partial)
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise MultiresError(
-                f"cannot write {target}: {error.strerror or error}; choose another workspace"
-            ) from error
+    """Write a table as Parquet with its provenance as JSON beside it, each replaced in one step.
+
+    The provenance holds the digest of the table, so that the two are known to belong together.
+    """
+    packed = io.BytesIO()
+    table.to_parquet(packed, index=False)
+    record = {**source, "table_sha256": hashlib.sha256(packed.getvalue()).hexdigest()}
+    written = json.dumps(record, indent=2, default=str, sort_keys=True)
+    replace_file(path.with_suffix(".json"), lambda file: file.write_text(written))
+    replace_file(path, lambda file: file.write_bytes(packed.getvalue()))
     return path
 
 
@@ -120,11 +114,16 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises
     ------
     MultiresError
-        Where either file is missing or cannot be read.
+        Where either file is missing or cannot be read, or the table is not the one that the provenance describes.
     """
     try:
-        return pd.read_parquet(path), json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError) as error:
+        packed = path.read_bytes()
+        source = json.loads(path.with_suffix(".json").read_text())
+        told = source.get("table_sha256")  # tables that are shipped with the book are older than digests
+        if told is not None and told != hashlib.sha256(packed).hexdigest():
+            raise ValueError("it is not the table that its provenance describes")
+        return pd.read_parquet(io.BytesIO(packed)), source
+    except (OSError, ValueError, AttributeError) as error:
         raise MultiresError(f"cannot read the table {path}: {error}; delete it to have it made again") from error
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -15,17 +15,22 @@ from typing import Any
 import pandas as pd
 import torch
 
-from multires import features
-from multires.corpus import Corpus, load_corpus
+from multires import features, storage
+from multires.corpus import Corpus, load_corpus, openslr
+from multires.engine import LOCAL, Engine, open_engine
 from multires.errors import MultiresError
 from multires.features import FeatureStore
 from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
+from multires.models.registry import published
+from multires.plan import corpus_folder, is_here, make_plan
 from multires.profiles import Profile, get_profile, positive_integer
 from multires.results import provenance, read_table, write_table
+from multires.sampling import at_most_each
 
-_EXTRACTS = ("features.py", "models/encoder.py", "models/mr_hubert.py", "models/acoustic.py", "models/others.py")
+_EXTRACTS = ("features.py", "models/encoder.py", "models/mr_hubert.py", "models/acoustic.py", "models/others.py",
+             "sampling.py")  # fmt: skip
 _COMPUTES = (*_EXTRACTS, "stages.py", "claims.py", "measures")
 
 ACOUSTIC = ("mel", "mfcc")
@@ -60,18 +65,30 @@ class Run:
     layers: tuple[str, ...] | None
     device: str
     progress: bool = field(default=True, compare=False)
+    engine: Engine = field(default=LOCAL, compare=False)
     _models: dict[Subject, LayeredModel] = field(default_factory=dict, compare=False, repr=False)
     _stores: dict[Subject, FeatureStore] = field(default_factory=dict, compare=False, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker needs to measure: the parameters and the stores; corpus and models stay here."""
+        left = {"corpus", "segments"}
+        return {
+            **{name: value for name, value in self.__dict__.items() if name not in left},
+            "engine": LOCAL, "progress": False, "_models": {},
+        }  # fmt: skip
+
     @cached_property
     def corpus(self) -> Corpus:
-        """The utterances, read or synthesised when first asked for."""
+        """The utterances, read, synthesised or downloaded when first asked for."""
+        if self.data is not None and self.profile.downloads and self.data == corpus_folder():
+            openslr.provide(self.data, self.profile.splits, progress=self.progress)
         return load_corpus(
             self.profile.corpus,
             self.data,
             splits=self.profile.splits or None,
             seed=self.seed,
             hours=self.profile.hours,
+            limit=self.profile.utterances,
             progress=self.progress,
         )
 
@@ -79,7 +96,17 @@ class Run:
     def segments(self) -> pd.DataFrame:
         """Every segment that vectors are extracted for (see `multires.features.segment_table`)."""
         self._check_splits()
-        return features.segment_table(self.corpus, frames=self.profile.frames, seed=self.seed)
+        profile = self.profile
+        found = features.segment_table(self.corpus, frames=profile.frames, seed=self.seed)
+        return at_most_each(
+            found, phones=profile.phones_each, words=profile.words_each, word_types=profile.word_types, seed=self.seed
+        )
+
+    @property
+    def _sample(self) -> tuple[int | None, ...]:
+        """What the segments depend on besides corpus and seed."""
+        words = (self.profile.words_each, self.profile.word_types) if self.profile.words_each else (None, None)
+        return self.profile.frames, self.profile.phones_each, *words
 
     def _check_splits(self) -> None:
         for split in (*self.profile.train, *self.profile.evaluation):
@@ -158,16 +185,25 @@ class Run:
         key = _digest(
             _code(_EXTRACTS),
             self.corpus.fingerprint,
-            self.profile.frames,
+            self._sample,
             self.seed,
             features.fingerprint(model),
             layers,
         )
         slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
         path = self.workspace / "features" / f"{slug}-{key}"
-        return features.extract(
-            model, self.corpus, self.segments, path, layers=layers, device=self.device, progress=self.progress
-        )
+        store = features.extract(
+            model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
+            source=features.NamedModel(subject.name, subject.seed, features.fingerprint(model)),
+            progress=self.progress,
+        )  # fmt: skip
+        if self.engine.remote:
+            store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
+        return store
+
+    @cached_property
+    def _segments_key(self) -> str:
+        return _digest(_code(_EXTRACTS), self.corpus.fingerprint, self._sample, self.seed)
 
     def table(
         self,
@@ -190,21 +226,35 @@ class Run:
         corpus
             False for tables that do not depend on any speech.
         """
-        speech = (
-            {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, "frames": self.profile.frames}
-            if corpus
-            else {}
-        )
+        speech: dict[str, Any] = {}
+        if corpus:
+            sample = {
+                name: getattr(self.profile, name) for name in ("utterances", "frames", "phones_each", "words_each")
+            }
+            speech = {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, **sample}
         parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
         key = _digest(_code(_COMPUTES), stage, parameters)
         path = self.workspace / "tables" / f"{self.profile.name}-{stage}-{key}.parquet"
-        if path.exists():
-            try:
-                table, source = read_table(path)
-                return Result(table, source, path)
-            except MultiresError as error:
-                if self.progress:
-                    print(f"{error}; making it again")
+        kept, _ = _kept(path, key, parameters)
+        if kept is not None:
+            return kept
+        with storage.making(path):
+            kept, problem = _kept(path, key, parameters)  # another run may have made it in the meantime
+            if kept is not None:
+                return kept
+            if problem:
+                print(f"{problem}: making it again", file=sys.stderr, flush=True)
+            return self._made(path, key, stage, parameters, compute, corpus)
+
+    def _made(
+        self,
+        path: Path,
+        key: str,
+        stage: str,
+        parameters: Mapping[str, Any],
+        compute: Callable[[], pd.DataFrame],
+        corpus: bool,
+    ) -> Result:
         table = compute()
         more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
         source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more)
@@ -220,6 +270,7 @@ def open_run(
     workspace: str | Path = "workspace",
     layers: str | list[str] | None = None,
     device: str = "cpu",
+    engine: Any = "local",
     progress: bool = True,
     **overrides: Any,
 ) -> Run:
@@ -230,15 +281,20 @@ def open_run(
     profile
         embedded, librispeech or paper (see `multires.profiles`).
     data
-        The folder of the corpus; needed by every profile but embedded.
+        The folder of the corpus. embedded needs none; paper downloads what it needs where none is named, and says
+        beforehand how much that is.
     seed
         Of synthesis, sampling, clusters, probes and bootstraps.
     workspace
-        The folder where vectors and tables are kept; made where it is missing.
+        Where vectors and tables are kept: a folder, made where it is missing, or a URL that fsspec can write to.
     layers
         Names of the layers to look at, as a list or a comma-separated string; all where None or empty.
     device
         cpu, cuda or cuda:N.
+    engine
+        What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
+        `multires.engine.Engine`. Workers must have this version of the package, and reach corpus and workspace under
+        the same paths.
     overrides
         Fields of the profile to replace; None keeps the profile's own value.
 
@@ -254,21 +310,41 @@ def open_run(
     run = Run(
         profile=chosen,
         seed=seed,
-        workspace=_writable(workspace),
+        workspace=storage.writable(workspace),
         data=_data_folder(chosen, data),
         layers=tuple(layers) if layers else None,
-        device=_device(device),
+        device=_device(device, here=not open_engine(engine).remote),
         progress=bool(progress),
+        engine=open_engine(engine),
     )
+    needed = dict.fromkeys((*chosen.models, chosen.reference_model))
+    for name in needed:
+        if name not in published():
+            run.model(name)  # a wrong name is said before anything is downloaded
+    if chosen.downloads or not all(is_here(name) for name in needed):
+        _announce(run, data)
     run.check_layers()
     run.model(chosen.reference_model)
     return run
+
+
+def _announce(run: Run, data: str | Path | None) -> None:
+    """Say what is ahead where something is to be downloaded or extracted for the first time."""
+    again = not run.profile.downloads or (run.workspace / "features").exists()
+    plan = make_plan(
+        run.profile, data, run.workspace, device=run.device, layers=run.layers,
+        measure=run.progress and not again and not run.engine.remote,
+    )  # fmt: skip
+    if run.progress and (plan.downloads or not again):
+        print(plan, flush=True)
 
 
 def _data_folder(profile: Profile, data: str | Path | None) -> Path | None:
     if not data:
         if profile.corpus == "embedded":
             return None
+        if profile.downloads:
+            return corpus_folder()
         raise MultiresError(
             f"profile {profile.name!r} reads speech from a folder: set data (make book DATA=..., --data, -p data ...)"
         )
@@ -278,30 +354,29 @@ def _data_folder(profile: Profile, data: str | Path | None) -> Path | None:
     return folder.resolve()
 
 
-def _writable(workspace: str | Path) -> Path:
-    folder = Path(workspace).expanduser().resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise MultiresError(
-            f"workspace {folder} cannot be written ({error.strerror or error}): choose another folder"
-        ) from error
-    return folder
-
-
-def _device(device: str) -> str:
+def _device(device: str, *, here: bool) -> str:
     try:
         kind = torch.device(device).type
     except (RuntimeError, TypeError) as error:
         raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N") from error
     if kind not in ("cpu", "cuda"):
         raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and here and not torch.cuda.is_available():
         raise MultiresError(f"device {device!r} was asked for, but torch sees no GPU here: choose cpu")
     return device
+
+
+def _kept(path: Path, key: str, parameters: Mapping[str, Any]) -> tuple[Result | None, str]:
+    """The table in the workspace, if it is there and is what its provenance says; else what is wrong with it."""
+    if not path.exists():
+        return None, ""
+    try:
+        table, source = read_table(path)
+    except MultiresError as error:
+        return None, str(error).partition("; delete it")[0]
+    if source.get("key") != key or source.get("parameters") != _as_json(parameters):
+        return None, f"{path} does not match its provenance"
+    return Result(table, source, path), ""
 
 
 @cache
@@ -314,6 +389,10 @@ def _code(names: tuple[str, ...]) -> str:
         for file in ([here / name] if name.endswith(".py") else sorted((here / name).glob("*.py")))
     ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
 
 
 def _digest(*parts: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,20 @@ def _places(run: Run, subjects: list[Subject]) -> list[Place]:
 def _gather(
     run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str = "layer"
 ) -> pd.DataFrame:
-    """The rows of every piece of work, in order, worked on side by side with one thread each.
+    """The rows of every piece of work, in order, worked on here or by the workers of a cluster."""
+    rows = (_gather_there if run.engine.remote else _gather_here)(run, stage, work, rows_of, unit)
+    if not rows:
+        raise MultiresError(
+            f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
+            "alignments, or lower word_instances"
+        )
+    return tidy(rows)
+
+
+def _gather_here(
+    run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str
+) -> list[dict[str, Any]]:
+    """Side by side with one thread each.
 
     The matrices are small: a core for each layer is several times faster than all cores for one layer.
     """
@@ -130,18 +144,45 @@ def _gather(
             threadpool_limits(1),
             ThreadPoolExecutor(max_workers=threads) as pool,
         ):
-            # Said once for a whole table, by its columns clusters and clusters_requested and the sentence drawn from them.
-            warnings.filterwarnings("ignore", message=".* clusters were reduced to")
+            warnings.filterwarnings("ignore", message=_SAID_IN_THE_TABLE)
             bar = tqdm(pool.map(rows_of, work), total=len(work), desc=stage, unit=unit, disable=not run.progress)
-            rows = [row for rows in bar for row in rows]
+            return [row for rows in bar for row in rows]
     finally:
         torch.set_num_threads(threads)
-    if not rows:
-        raise MultiresError(
-            f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
-            "alignments, or lower word_instances"
-        )
-    return tidy(rows)
+
+
+_SAID_IN_THE_TABLE = ".* clusters were reduced to"
+"""Said once for a whole table, by its columns clusters and clusters_requested and the sentence drawn from them."""
+
+
+def _gather_there(
+    run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str
+) -> list[dict[str, Any]]:
+    """By the workers, which read the vectors from the workspace; the rows come back in any order."""
+
+    def numbered(job: _Job) -> tuple[int, list[dict[str, Any]]]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=_SAID_IN_THE_TABLE)
+            return job.number, rows_of(job.piece)
+
+    jobs = [_Job(number, piece) for number, piece in enumerate(work)]
+    done = run.engine.each(numbered, jobs, f"{unit}s of {stage}")
+    found = dict(tqdm(done, total=len(jobs), desc=stage, unit=unit, disable=not run.progress))
+    return [row for job in jobs for row in found[job.number]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One piece of work and its place among the others."""
+
+    number: int
+    piece: Any
+
+    def __str__(self) -> str:
+        if not isinstance(self.piece, tuple):
+            return str(self.piece)
+        columns = self.piece[2]
+        return " ".join(str(columns[name]) for name in ("model", "layer", "view") if name in columns)
 
 
 def _acoustic_places(run: Run) -> list[Place]:
