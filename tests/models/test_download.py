@@ -74,7 +74,7 @@ def get(server, tmp_path):
 
 
 def names(tmp_path):
-    return sorted(file.name for file in (tmp_path / "models").iterdir())
+    return sorted(file.name for file in (tmp_path / "models").iterdir() if file.name != ".locks")
 
 
 def test_once_downloaded_the_file_is_kept(server, tmp_path):

@@ -10,6 +10,7 @@ import pooch
 
 from multires.download import read_record, retrieve, write_record
 from multires.errors import MultiresError
+from multires.storage import making
 
 
 def model_cache(cache: str | Path | None = None) -> Path:
@@ -49,7 +50,9 @@ def fetch(key: str, url: str, *, cache: str | Path | None = None, progress: bool
     hashes = target.with_name("hashes.json")
     recorded = read_record(hashes).get(target.name)
     if not target.exists():
-        retrieve(key, url, target, f"sha256:{recorded}" if recorded else None, progress)
+        with making(target):
+            if not target.exists():  # another process may have fetched it in the meantime
+                retrieve(key, url, target, f"sha256:{recorded}" if recorded else None, progress)
     found = pooch.file_hash(str(target), alg="sha256")
     if recorded is None:
         write_record(hashes, {**read_record(hashes), target.name: found})

@@ -30,6 +30,7 @@ from multires.models.checkpoint import read_header, save_model
 from multires.models.encoder import Regularization
 from multires.models.mr_hubert import ModelConfig, MultiResHubert
 from multires.models.targets import HOP, WINDOW, Cepstra, Speech, Units
+from multires.storage import making, replace_file
 
 LOG_COLUMNS = ("step", "part", "resolution", "frame_period", "loss", "accuracy", "rate", "learning_rate")
 """Of the training log: part is train or held out, rate is audio-seconds per second, accuracy is of masked frames."""
@@ -317,7 +318,9 @@ def pretrain(
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = out.with_name(out.name + ".checkpoint")
     end = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    with _reproducible(speech.samples.device), _interrupts() as interrupted:
+    with making(out), _reproducible(speech.samples.device), _interrupts() as interrupted:
+        if out.exists():  # another process was at it
+            return out
         training = _Training(config, speech, units, recipe, seed, held_out, warm)
         if checkpoint.exists():
             training.load(checkpoint)
@@ -442,13 +445,11 @@ class _Training:
 
     def save(self, path: Path) -> None:
         """Everything that the next step depends on, in one file, replaced in one step."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
         state = {
             "identity": self.identity, "step": self.step, "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(), "log": self.log, "sums": self._sums,
         }  # fmt: skip
-        torch.save(state, partial)
-        os.replace(partial, path)
+        replace_file(path, lambda file: torch.save(state, file))
 
     def load(self, path: Path) -> None:
         try:
