@@ -2,7 +2,7 @@
 
     python -m benchmarks.colab --python python3.12              # every notebook, Colab's own packages there already
     python -m benchmarks.colab --python python3.12 --bare       # nothing there but the kernel
-    python -m benchmarks.colab --python python3.12 02_cca 03_mutual_information
+    python -m benchmarks.colab --python python3.12 --source CLONE 02_cca 03_mutual_information
 
 For every notebook it makes an environment of its own, executes the .ipynb with no parameters but the workspace (the
 first cell installs the package from this checkout), and prints the seconds of the first cell and of the rest.
@@ -11,6 +11,7 @@ first cell installs the package from this checkout), and prints the seconds of t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -85,8 +86,6 @@ def run(notebook: Path, base: Path, place: Path, environment: dict[str, str]) ->
 
 def write_kernel(folder: Path, command: list[str], environment: dict[str, str]) -> None:
     """A kernel of the name of its folder."""
-    import json
-
     folder.mkdir(parents=True)
     spec = {"argv": command, "display_name": folder.name, "language": "python", "env": environment}
     (folder / "kernel.json").write_text(json.dumps(spec))
@@ -98,22 +97,28 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", help="stems such as 02_cca; all by default")
     parser.add_argument("--python", default=sys.executable, help="the interpreter of the new environments")
     parser.add_argument("--bare", action="store_true", help="install nothing beforehand but the kernel")
+    parser.add_argument(
+        "--source", type=Path, help="the checkout to install and to take notebooks from; this one by default"
+    )
+    parser.add_argument("--base", type=Path, help="an environment that an earlier call left, to copy from")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     given = parser.parse_args()
-    root = checkout()
+    root = given.source.resolve() if given.source else checkout()
     chosen = [source.with_suffix(".ipynb") for source in sources(root)]
     chosen = [path for path in chosen if not given.notebooks or path.stem in given.notebooks]
     folder = Path(tempfile.mkdtemp(prefix="colab-", dir=given.folder))
-    packages = KERNEL if given.bare else KERNEL + COLAB
-    print(f"making an environment of {given.python} with {', '.join(packages)}", flush=True)
-    make_environment(folder / "base", given.python, packages)
+    base = given.base or folder / "base"
+    if not given.base:
+        packages = KERNEL if given.bare else KERNEL + COLAB
+        print(f"making {base} with {given.python} and {', '.join(packages)}", flush=True)
+        make_environment(base, given.python, packages)
     failed = 0
     for notebook in chosen:
         place = folder / notebook.stem
         place.mkdir()
         # A cache of its own: nothing that another notebook has made is there.
         environment = {"MULTIRES_SOURCE": str(root), "MULTIRES_CACHE": str(place / "cache")}
-        done = run(notebook, folder / "base", place, environment)
+        done = run(notebook, base, place, environment)
         said = done["fault"] or "well"
         print(
             f"{done['notebook']}: installed in {done['install_s']:.0f} s, {done['all_s']:.0f} s in all: {said}",

@@ -22,7 +22,10 @@ app = typer.Typer(
 )
 
 Profile = Annotated[str, typer.Option(help="embedded (synthetic speech), librispeech (a folder) or paper.")]
-Data = Annotated[str, typer.Option(help="Folder of the corpus; not needed by the embedded profile.")]
+Data = Annotated[
+    str,
+    typer.Option(help="Folder of the corpus. embedded needs none; paper downloads what it needs where none is named."),
+]
 Seed = Annotated[int, typer.Option(help="Of synthesis, sampling, clusters, probes and bootstraps.")]
 Workspace = Annotated[Path, typer.Option(help="Folder that keeps vectors and tables between runs.")]
 Models = Annotated[
@@ -31,17 +34,28 @@ Models = Annotated[
 Layers = Annotated[str, typer.Option(help="Comma-separated layers, such as encoder.0.1,middle.0. Default: all.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Frames = Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")]
+Variant = Annotated[
+    str, typer.Option(help="Score of cca: mean, svcca, pwcca, layerwise-analysis or cka. Default: the profile's.")
+]
+Utterances = Annotated[
+    int | None,
+    typer.Option(help="Utterances of each split at most, spread over its speakers. Default: the profile's."),
+]
 Output = Annotated[Path | None, typer.Option(help="Also write the table to this .csv or .parquet file.")]
 
 
 def _run(profile: str, data: str, seed: int, workspace: Path, models: str, layers: str, device: str, frames: int | None,
-         **overrides: Any) -> Any:  # fmt: skip
+         utterances: int | None, **overrides: Any) -> Any:  # fmt: skip
     from multires.run import open_run
 
     return open_run(
         profile, data=data or None, seed=seed, workspace=workspace, models=models or None, layers=layers or None,
-        device=device, frames=frames, **overrides,
+        device=device, frames=frames, utterances=utterances, **overrides,
     )  # fmt: skip
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _show(result: Any, output: Path | None, columns: list[str]) -> None:
@@ -58,26 +72,36 @@ def _show(result: Any, output: Path | None, columns: list[str]) -> None:
 @app.command()
 def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
             models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-            output: Output = None) -> None:  # fmt: skip
+            utterances: Utterances = None, output: Output = None) -> None:  # fmt: skip
     """Run the models over the corpus and keep the vectors of every phone, word and sampled frame."""
     from multires import stages
 
-    result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames))
+    result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames, utterances))
     _show(result, output, ["model", "seed", "layer", "frame_period", "measure", "view", "value", "n"])
 
 
 @app.command()
 def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
         models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+        utterances: Utterances = None,
         views: Annotated[str, typer.Option(help="Comma-separated: mel, conv, phone, word, part_of_speech, layer.")] = "",
-        variant: Annotated[str, typer.Option(help="mean, svcca, pwcca, layerwise-analysis or cka.")] = "",
-        output: Output = None) -> None:  # fmt: skip
+        variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Canonical correlation of every layer with log-mel, phones, words and other layers."""
     from multires import stages
 
     result = stages.cca(
         _run(
-            profile, data, seed, workspace, models, layers, device, frames, views=views or None, variant=variant or None
+            profile,
+            data,
+            seed,
+            workspace,
+            models,
+            layers,
+            device,
+            frames,
+            utterances,
+            views=views or None,
+            variant=variant or None,
         )
     )
     _show(result, output, ["model", "seed", "layer", "view", "window", "trial", "measure", "value", "low", "high", "n"])
@@ -86,6 +110,7 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
 @app.command()
 def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
        models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+       utterances: Utterances = None,
        phone_clusters: Annotated[int | None, typer.Option(help="k-means clusters for phones.")] = None,
        word_clusters: Annotated[int | None, typer.Option(help="k-means clusters for words.")] = None,
        output: Output = None) -> None:  # fmt: skip
@@ -93,7 +118,7 @@ def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace
     from multires import stages
 
     result = stages.mutual_information(
-        _run(profile, data, seed, workspace, models, layers, device, frames,
+        _run(profile, data, seed, workspace, models, layers, device, frames, utterances,
              phone_clusters=phone_clusters, word_clusters=word_clusters)
     )  # fmt: skip
     _show(result, output, ["model", "seed", "layer", "view", "measure", "trial", "value", "low", "high", "n"])
@@ -102,11 +127,11 @@ def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace
 @app.command()
 def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-          output: Output = None) -> None:  # fmt: skip
+          utterances: Utterances = None, output: Output = None) -> None:  # fmt: skip
     """Linear probes for phone, word and speaker on every layer and on a learned weighted sum of them."""
     from multires import stages
 
-    result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames))
+    result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames, utterances))
     _show(result, output, ["model", "seed", "layer", "view", "measure", "value", "low", "high", "n"])
 
 
@@ -131,11 +156,13 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
 @app.command()
 def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           output: Output = None) -> None:  # fmt: skip
+           utterances: Utterances = None, variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """The verdict on each of the paper's claims, computed from the tables of the other stages."""
     from multires import stages
 
-    result = stages.claims(_run(profile, data, seed, workspace, models, layers, device, frames))
+    result = stages.claims(
+        _run(profile, data, seed, workspace, models, layers, device, frames, utterances, variant=variant or None)
+    )
     for row in result.table.itertuples():
         typer.echo(f"{row.title}\n  {row.verdict}: {row.sentence}\n")
     typer.echo(result.path)
@@ -143,6 +170,85 @@ def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, works
         from multires.results import export
 
         export(result.table, output)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="Where to write; made where it is missing.")],
+           profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
+           utterances: Utterances = None, variant: Variant = "",
+           formats: Annotated[str, typer.Option(help="Comma-separated among csv, tex, pdf, svg.")] = "csv,tex,pdf,svg",
+           only: Annotated[str, typer.Option(help="Comma-separated stages, such as cca,claims. Default: all.")] = "",
+           ) -> None:  # fmt: skip
+    """Write the tables and figures of a workspace to one folder, for a paper: CSV, LaTeX, PDF and SVG.
+
+    Give the options that the workspace was filled with; what it does not hold yet is computed first.
+    """
+    from multires.report import report as write_report
+
+    run = _run(profile, data, seed, workspace, models, layers, device, frames, utterances, variant=variant or None)
+    typer.echo(write_report(run, folder, formats=_listed(formats), only=_listed(only)))
+
+
+@app.command()
+def sweep(models: Annotated[str, typer.Option(help="Comma-separated names or patterns, such as 'untrained/*-small'; "
+                                                   "`multires models` lists names. Default: the profile's.")] = "",
+          seeds: Annotated[str, typer.Option(help="Comma-separated; each is a run of its own.")] = "0,1,2",
+          measures: Annotated[str, typer.Option(help="Comma-separated among extract, cca, mi, probe.")] = "cca,mi,probe",
+          profile: Profile = "embedded", data: Data = "", workspace: Workspace = Path("workspace"),
+          layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None,
+          views: Annotated[str, typer.Option(help="For cca, comma-separated. Default: the profile's.")] = "",
+          variant: Variant = "", output: Output = None) -> None:  # fmt: skip
+    """Measure many models with many seeds and gather the results into one tidy table.
+
+    Interrupt it when you like: the next call goes on where it stopped. It prints the best layer of each model with its
+    range over seeds; the table holds every layer and seed.
+    """
+    from multires.profiles import positive_integer
+    from multires.sweep import overview
+    from multires.sweep import sweep as run_sweep
+
+    done = run_sweep(
+        models, [positive_integer("seeds", seed, lowest=0) for seed in _listed(seeds)], _listed(measures),
+        profile=profile, data=data or None, workspace=workspace, layers=layers or None, device=device, frames=frames,
+        utterances=utterances, views=views or None, variant=variant or None,
+    )  # fmt: skip
+    with pd.option_context("display.max_rows", 500, "display.width", 160, "display.float_format", "{:.3f}".format):
+        typer.echo(overview(done.table).to_string(index=False))
+    typer.echo(f"\n{len(done.table)} rows: {done.path}")
+    if output is not None:
+        from multires.results import export
+
+        export(done.table, output)
+    if done.failed:
+        reasons = "".join(f"\n  {what}: {why}" for what, why in done.failed)
+        raise MultiresError(f"{len(done.failed)} combinations could not be measured and are left out:{reasons}")
+
+
+@app.command()
+def pretrain(
+    condition: Annotated[str, typer.Option(help="hubert, mono, mono+aux, multi or multi+aux.")] = "multi+aux",
+    corpus: Annotated[str, typer.Option(help="embedded or librispeech.")] = "embedded",
+    data: Data = "",
+    size: Annotated[str, typer.Option(help="cpu, gpu or smoke: the model's size and recipe.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Of units, initial values, data order and masks.")] = 0,
+    out: Annotated[Path, typer.Option(help="The model comes to lie in OUT/CORPUS/models.")] = Path("experiment"),
+    device: Device = "cpu",
+    steps: Annotated[int | None, typer.Option(help="Training steps, in place of the recipe's.")] = None,
+    estimate_only: Annotated[bool, typer.Option("--estimate-only", help="Say what it would take, and stop.")] = False,
+) -> None:
+    """Train one model by masked unit prediction; interrupt it when you like, the next call goes on from there.
+
+    The file that it prints can be named wherever a model is: multires cca --models FILE
+    """
+    from multires.profiles import positive_integer
+    from multires.training import train_one
+
+    path = train_one(
+        condition, corpus, data=data or None, size=size, seed=positive_integer("seed", seed, lowest=0), out=out,
+        device=device, steps=None if steps is None else positive_integer("steps", steps), estimate_only=estimate_only,
+    )  # fmt: skip
+    typer.echo(path)
 
 
 @app.command()

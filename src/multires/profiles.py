@@ -25,6 +25,10 @@ class Profile:
         Of embedded speech in all.
     splits
         The splits to read; all there are where empty.
+    utterances
+        At most so many utterances a split, spread over its speakers; all where None.
+    downloads
+        Whether the corpus is fetched from its publishers where no folder is named.
     train, evaluation
         The splits that clusters and probes are fitted on and judged on; no speaker is in both.
     models
@@ -33,6 +37,8 @@ class Profile:
         The seeds of untrained models; each is a model of its own.
     frames
         Frames sampled from each split, at each frame period.
+    phones_each, words_each
+        At most so many segments of each phone, and of each word, in each split, drawn at random; all where None.
     views
         What CCA compares each layer with.
     reference_model
@@ -65,8 +71,12 @@ class Profile:
     models: tuple[str, ...]
     hours: float | None = None
     splits: tuple[str, ...] = ()
+    utterances: int | None = None
+    downloads: bool = False
     model_seeds: tuple[int, ...] = (0,)
     frames: int = 10_000
+    phones_each: int | None = None
+    words_each: int | None = None
     views: tuple[str, ...] = VIEWS
     reference_model: str = "untrained/hubert-small"
     variant: str = "pwcca"
@@ -109,14 +119,17 @@ PROFILES = {
         ),
         Profile(
             name="paper",
-            description="the published checkpoints on LibriSpeech, at the original sample sizes",
+            description="the published checkpoints on LibriSpeech, at the sample sizes of layer-wise analysis",
             corpus="librispeech",
+            downloads=True,
             splits=("train-clean-100", "dev-clean"),
             train=("train-clean-100",),
             evaluation=("dev-clean",),
             models=("hubert_base", "mono_base", "b4-a", "b5-a"),
             reference_model="hubert_base",
-            frames=180_000,
+            frames=45_000,  # as many windows of 80 ms as 500 utterances of dev-clean have
+            phones_each=3_000,
+            words_each=600,
             variant="layerwise-analysis",
             word_instances=15,
             word_clusters=5_000,
@@ -154,8 +167,10 @@ def _as_kind_of(example: Any, key: str, value: Any) -> Any:
             value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, list | tuple) or not value:
             raise MultiresError(f"{key} must be a list or a comma-separated string, not {value!r}")
-        return tuple(int(part) if key == "model_seeds" else part for part in value)
-    if isinstance(example, int):
+        return tuple(positive_integer(key, part, 0) if key == "model_seeds" else part for part in value)
+    if isinstance(example, bool):
+        raise MultiresError(f"{key} belongs to the profile and cannot be set")
+    if isinstance(example, int) or key in ("utterances", "phones_each", "words_each"):
         return positive_integer(key, value)
     if key == "hours":
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
