@@ -51,17 +51,6 @@ CORPORA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """The splits that models and probes are trained on, and those of other speakers that they are judged on."""
 
-_CHANNELS = (32, 64, 96, 96, 96, 96, 96)
-_SHAPE = {
-    # The first convolutions run at 3,200 and 1,600 frames a second and cost most: narrow ones train three times faster.
-    "convolutions": tuple(
-        (channels, kernel, stride)
-        for channels, (kernel, stride) in zip(_CHANNELS, ((10, 5), *((3, 2),) * 4, *((2, 2),) * 2), strict=True)
-    ),
-    "ffn": 192,
-    "conv_pos": 16,
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Size:
@@ -85,7 +74,7 @@ class Size:
     """
 
     recipe: Recipe
-    shape: Mapping[str, Any] = field(default_factory=lambda: dict(_SHAPE))
+    shape: Mapping[str, Any] = field(default_factory=dict)
     hours: float = 3.0
     iterations: int = 1
     teacher: str = "encoder.0.3"
@@ -102,7 +91,10 @@ SIZES: dict[str, Size] = {
                     "word_clusters": 10, "word_instances": 2, "probe_instances": 150, "views": "phone",
                     "recognition": 12, "recognition_steps": 5},
     ),
-    "cpu": Size(Recipe(steps=4_000, batch_seconds=32, warm_steps=500, log_every=50)),
+    "cpu": Size(
+        Recipe(steps=1_500, batch_seconds=32, learning_rate=4e-3, feature_gradient=0.0, warm_steps=500, log_every=50,
+               precision="float32")
+    ),
     "gpu": Size(
         Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0
     ),

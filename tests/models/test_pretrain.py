@@ -154,8 +154,9 @@ def test_predictions_at_both_resolutions_are_scored_against_their_targets(data):
     batch = Batches(speech, RECIPE, seed=0)[0]
     waveforms, labels = cut(speech, units, batch)
     mask = torch.from_numpy(mask_spans(*labels.shape, span=10, probability=0.8, rng=np.random.default_rng(0)))
-    scores, _ = masked_prediction(model, waveforms, labels, mask)
-    outputs = model.predict(waveforms, mask=mask).resolutions
+    predicted = model.predict(waveforms, mask=mask)
+    scores, _ = masked_prediction(model, predicted, labels)
+    outputs = predicted.resolutions
     for head, (score, stride) in enumerate(zip(scores, (1, 2), strict=True)):
         at = mask[:, ::stride]
         logits = model.logits(head, outputs[head].frames)
@@ -314,12 +315,35 @@ def test_gradient_into_the_waveform_encoder_is_scaled(data):
 
     def gradient(scale):
         model = MultiResHubert(config(), regularization=module.Regularization(feature_gradient=scale), seed=0)
-        masked_prediction(model, waveforms, labels, mask)[0][0].loss.backward()
+        masked_prediction(model, model.predict(waveforms, mask=mask), labels)[0][0].loss.backward()
         return model.waveform_encoder.convolutions[0].weight.grad, model.projection.weight.grad
 
     (full, later), (tenth, same) = gradient(1.0), gradient(0.1)
     assert torch.allclose(tenth, 0.1 * full, rtol=1e-3, atol=1e-7)
     assert torch.allclose(later, same, rtol=1e-3, atol=1e-6)
+
+
+def test_a_waveform_encoder_that_is_not_trained_gives_its_frames_once(data, tmp_path):
+    speech, units = data
+    recipe = replace(RECIPE, feature_gradient=0.0, steps=3, weight_decay=0.1)
+    model = MultiResHubert(config("multi"), seed=0)
+    frames = module.local_frames(model, speech)
+    whole = speech.utterance(1)[None]
+    start, end = speech.frame_starts[1:3]
+    mask = torch.zeros(1, int(end - start), dtype=torch.bool)
+    mask[:, 5:20] = True
+    wanted, found = model.predict(whole, mask=mask), model.predict_from(frames[None, start:end], mask)
+    for one, other in zip(wanted.resolutions, found.resolutions, strict=True):
+        torch.testing.assert_close(one.frames, other.frames, rtol=0, atol=1e-5)
+        assert torch.equal(one.mask, other.mask)
+
+    trained = pretrain(config("multi"), speech, units, recipe, seed=0, out=tmp_path / "m.safetensors", key="m",
+                       held_out=(speech, units), progress=False)  # fmt: skip
+    after = load_checkpoint(trained).state_dict()
+    for name, value in model.state_dict().items():
+        if name.startswith("waveform_encoder."):
+            assert torch.equal(after[name], value.half().float()), name
+    assert not torch.equal(after["projection.weight"], model.projection.weight.half().float())
 
 
 @pytest.mark.slow
@@ -331,7 +355,14 @@ def test_a_small_model_learns(tmp_path):
     units, theirs = labeller(speech, progress=False), labeller(other, progress=False)
     most_frequent = float(theirs.labels.bincount().max() / len(theirs.labels))
     recipe = Recipe(
-        steps=400, batch_seconds=12, crop_seconds=2.0, classes=20, learning_rate=5e-3, warm_steps=60, log_every=100
+        steps=400,
+        batch_seconds=12,
+        crop_seconds=2.0,
+        classes=20,
+        learning_rate=5e-3,
+        feature_gradient=0.0,
+        warm_steps=60,
+        log_every=100,
     )
     shape = preset("multi", "small", classes=20, depths=(1, 1, 1), **TINY)
     warm = warm_start(shape, speech, recipe, seed=0, progress=False)

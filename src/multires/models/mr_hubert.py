@@ -179,9 +179,13 @@ class ModelConfig:
         n = samples
         for _, kernel, stride in self.convolutions:
             n = (n - kernel) // stride + 1
-        counts = [n]
+        return self.counts_below(n)
+
+    def counts_below(self, frames: Int[Tensor, " batch"]) -> tuple[Int[Tensor, " batch"], ...]:
+        """So many frames of the waveform encoder at each resolution, finest first."""
+        counts = [frames]
         for up, down in self.ratios:
-            counts.append(n := resampled(n, up, down))
+            counts.append(resampled(counts[-1], up, down))
         return tuple(counts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -423,13 +427,24 @@ class MultiResHubert(LayeredModel):
         units = F.normalize(self.units[head].float(), dim=-1)
         return projected @ units.T / self.config.logit_temperature
 
+    def predict_from(
+        self, features: Float[Tensor, "batch frames channels"], mask: Bool[Tensor, "batch frames"] | None = None
+    ) -> TrainingOutputs:
+        """As `predict`, from the waveform encoder's frames, none of them padding; for an encoder that is not trained."""
+        own = torch.full((len(features),), features.shape[1], device=features.device)
+        return self._from_features(features, self.config.counts_below(own), False, mask, lambda name, x, n: None)
+
     def _run(self, waveforms: Tensor, lengths: Tensor | None, mask: Tensor | None, record: Record) -> TrainingOutputs:
-        config = self.config
         lengths, padded = self._checked(waveforms, lengths)
-        counts = config.frame_counts(lengths)
-        if config.normalize_input:
+        if self.config.normalize_input:
             waveforms = _standardize(waveforms, lengths)
         features = self._features(waveforms, lengths if padded else None)
+        return self._from_features(features, self.config.frame_counts(lengths), padded, mask, record)
+
+    def _from_features(
+        self, features: Tensor, counts: tuple[Tensor, ...], padded: bool, mask: Tensor | None, record: Record
+    ) -> TrainingOutputs:
+        config = self.config
         penalty = _own_mean_square(features, counts[0] if padded else None)
         features = self.feature_norm(features)
         record("conv", features, counts[0])
@@ -611,8 +626,8 @@ _LARGE = {"extractor_norm": "layer", "layer_norm_first": True, "normalize_input"
 _NARROW = tuple((channels, k, s) for channels, (_, k, s) in zip((32, 64, *(96,) * 5), CONVOLUTIONS, strict=True))
 _SHAPES: dict[str, dict[str, Any]] = {
     "small": {
-        "width": 128, "heads": 4, "ffn": 384, "convolutions": _NARROW,
-        "conv_pos": 32, "conv_pos_groups": 8, "final_dim": 64, "layer_norm_first": True,
+        "width": 128, "heads": 4, "ffn": 192, "convolutions": _NARROW,
+        "conv_pos": 16, "conv_pos_groups": 8, "final_dim": 64, "layer_norm_first": True,
     },
     "base": {"width": 768, "heads": 12, "ffn": 3072, "final_dim": 256},
     "large": {"width": 1024, "heads": 16, "ffn": 4096, "final_dim": 768, **_LARGE},

@@ -28,7 +28,7 @@ from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
 from multires.models.checkpoint import read_header, save_model
 from multires.models.encoder import Regularization
-from multires.models.mr_hubert import ModelConfig, MultiResHubert
+from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs
 from multires.models.targets import HOP, WINDOW, Cepstra, Speech, Units
 from multires.storage import making, replace_file
 
@@ -56,7 +56,8 @@ class Recipe:
     mask_span, mask_probability
         Frames a span, and the share of frames that spans would cover if none overlapped.
     feature_penalty, feature_gradient
-        Weight of the mean square of the waveform encoder's output; share of the gradient that reaches it.
+        Weight of the mean square of the waveform encoder's output; share of the gradient that reaches it. With 0 it
+        stays as the warm start left it, and its frames are computed once, over whole utterances.
     auxiliary_weight
         Of the loss at each resolution below the finest, where there is one.
     dropout, layerdrop
@@ -224,9 +225,20 @@ def cut(
     begin = speech.starts[batch.utterances] + batch.first_frames * HOP
     size = (batch.frames - 1) * HOP + WINDOW
     at = torch.from_numpy(begin).to(device)[:, None] + torch.arange(size, device=device)
+    return speech.samples[at].float() / 32768, units.labels[frame_places(speech, batch)].long()
+
+
+def frame_places(speech: Speech, batch: Batch) -> Int[Tensor, "batch frames"]:
+    """Where a batch's 20 ms frames stand in a stream of the frames of all utterances."""
+    device = speech.samples.device
     first = torch.from_numpy(speech.frame_starts[batch.utterances] + batch.first_frames).to(device)
-    frame = first[:, None] + torch.arange(batch.frames, device=device)
-    return speech.samples[at].float() / 32768, units.labels[frame].long()
+    return first[:, None] + torch.arange(batch.frames, device=device)
+
+
+@torch.no_grad()
+def local_frames(model: MultiResHubert, speech: Speech) -> Float[Tensor, "frames channels"]:
+    """The waveform encoder's frames of all utterances, end to end as in `Speech.frame_starts`."""
+    return torch.cat([model.waveform_encoder(speech.utterance(i)[None], None)[0] for i in range(len(speech.lengths))])
 
 
 def targets_at(units: Int[Tensor, "batch fine"], frames: int, frame_period: float) -> Int[Tensor, "batch frames"]:
@@ -247,12 +259,10 @@ class Score:
 
 def masked_prediction(
     model: MultiResHubert,
-    waveforms: Float[Tensor, "batch samples"],
+    outputs: TrainingOutputs,
     units: Int[Tensor, "batch frames"],
-    mask: Bool[Tensor, "batch frames"],
 ) -> tuple[list[Score], Float[Tensor, ""]]:
     """The score at each resolution that has a head, finest first, and the feature penalty."""
-    outputs = model.predict(waveforms, mask=mask)
     scores = []
     for head, resolution in enumerate(outputs.resolutions[: len(model.heads)]):
         assert resolution.mask is not None
@@ -376,6 +386,10 @@ class _Training:
         )
         self.batches = Batches(speech, recipe, seed)
         self.held_out = held_out
+        self.frames: dict[str, Tensor] = {}
+        if recipe.feature_gradient == 0.0:
+            parts = [speech] if held_out is None else [speech, held_out[0]]
+            self.frames = {part.fingerprint: local_frames(self.model, part) for part in parts}
         self.step = 0
         self.log: list[dict[str, float | str]] = []
         self._sums: list[Tensor] = []
@@ -416,9 +430,14 @@ class _Training:
             len(batch.utterances), batch.frames,
             span=self.recipe.mask_span, probability=self.recipe.mask_probability, rng=rng,
         )  # fmt: skip
-        waveforms, labels = cut(speech, units, batch)
+        masked = torch.from_numpy(mask).to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
-            return masked_prediction(self.model, waveforms, labels, torch.from_numpy(mask).to(self.device))
+            if self.frames:
+                at = frame_places(speech, batch)
+                outputs = self.model.predict_from(self.frames[speech.fingerprint][at], masked)
+                return masked_prediction(self.model, outputs, units.labels[at].long())
+            waveforms, labels = cut(speech, units, batch)
+            return masked_prediction(self.model, self.model.predict(waveforms, mask=masked), labels)
 
     def _write_rows(self, periods: list[float], rate: float) -> None:
         means = {"train": torch.stack(self._sums).mean(0).tolist()}
@@ -582,9 +601,13 @@ def _reproducible(device: torch.device) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Every tensor is written before it is read here; filling them first costs a twelfth of the time.
+        filled = torch.utils.deterministic.fill_uninitialized_memory
+        torch.utils.deterministic.fill_uninitialized_memory = False
         try:
             yield
         finally:
+            torch.utils.deterministic.fill_uninitialized_memory = filled
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
