@@ -34,7 +34,7 @@ from multires.models.mr_hubert import ModelConfig, MultiResHubert, preset
 from multires.models.pretrain import Recipe, pretrain, training_log, warm_start
 from multires.models.targets import Labeller, Speech, Units, cepstral_units, layer_units, load_speech
 from multires.results import provenance, write_table
-from multires.run import Run, open_run
+from multires.run import ACOUSTIC, open_run
 
 CONDITIONS: dict[str, tuple[str, bool]] = {
     "hubert": ("hubert", False),
@@ -93,7 +93,8 @@ SIZES: dict[str, Size] = {
     ),
     "cpu": Size(
         Recipe(steps=1_500, batch_seconds=32, learning_rate=4e-3, feature_gradient=0.0, warm_steps=500, log_every=50,
-               precision="float32")
+               precision="float32"),
+        evaluation={"hours": 0.4, "recognition": 200, "recognition_steps": 400},
     ),
     "gpu": Size(
         Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0
@@ -179,7 +180,7 @@ def main_experiment(
         return root
     models = train_all(material, chosen, conditions, seeds, root / "models", progress=progress)
     models.update(_untrained(chosen, conditions, root / "models"))
-    run = _evaluation_run(corpus, data, chosen, list(models), root, device, progress)
+    scores = _score(corpus, data, chosen, models, root, device, progress)
     source = provenance(
         corpus,
         {"size": asdict(chosen), "seeds": list(seeds), "conditions": list(conditions), "data": corpus},
@@ -187,7 +188,7 @@ def main_experiment(
         corpus_hours=round(material.speech.seconds / 3600, 3),
         skipped={"count": len(loaded.skipped), "files": list(loaded.skipped)},
     )
-    return _write_tables(run, chosen, models, root / "tables", source)
+    return _write_tables(scores, models, root / "tables", source)
 
 
 def estimate(material: Material, size: Size, conditions: Sequence[str], seeds: Sequence[int], device: str) -> str:
@@ -306,25 +307,44 @@ def _material(loaded: Corpus, corpus: str, device: str, progress: bool) -> Mater
     return Material(*(load_speech(loaded, part, device=device, progress=progress) for part in (train, evaluation)))
 
 
-def _evaluation_run(
-    corpus: str, data: str | Path | None, size: Size, models: Sequence[Path], root: Path, device: str, progress: bool
-) -> Run:
+def _score(
+    corpus: str,
+    data: str | Path | None,
+    size: Size,
+    models: Mapping[Path, tuple[str, int]],
+    root: Path,
+    device: str,
+    progress: bool,
+) -> pd.DataFrame:
+    """Every score of every model: a run for each seed, whose tables a later call finds in the workspace again.
+
+    Untrained models are scored with the first seed, and so are the acoustic features, which no seed changes.
+    """
     changes = {name: value for name, value in size.evaluation.items() if not name.startswith("recognition")}
-    paths = tuple(str(path.resolve()) for path in models)
-    return open_run(
-        corpus, data=data, workspace=root / "workspace", device=device, progress=progress,
-        models=paths, reference_model=paths[0], **changes,
-    )  # fmt: skip
+    if corpus != "embedded":
+        changes.pop("hours", None)
+    first = min(seed for condition, seed in models.values() if condition in CONDITIONS)
+    groups: dict[int, list[Path]] = {}
+    for path, (condition, seed) in models.items():
+        groups.setdefault(seed if condition in CONDITIONS else first, []).append(path)
+    tables = []
+    for seed, group in sorted(groups.items()):
+        names = [str(path.resolve()) for path in group]
+        run = open_run(
+            corpus, data=data, workspace=root / "workspace", device=device, progress=progress,
+            models=tuple(names), reference_model=names[0], **changes,
+        )  # fmt: skip
+        found = evaluate(
+            run, dict(zip(names, (models[path] for path in group), strict=True)),
+            recognition=size.evaluation.get("recognition", 300), steps=size.evaluation.get("recognition_steps", 600),
+        )  # fmt: skip
+        tables.append(found if seed == first else found[~found["model"].isin(ACOUSTIC)])
+    return pd.concat(tables, ignore_index=True)
 
 
 def _write_tables(
-    run: Run, size: Size, models: Mapping[Path, tuple[str, int]], folder: Path, source: Mapping[str, Any]
+    scores: pd.DataFrame, models: Mapping[Path, tuple[str, int]], folder: Path, source: Mapping[str, Any]
 ) -> Path:
-    labels = {str(path.resolve()): label for path, label in models.items()}
-    scores = evaluate(
-        run, labels,
-        recognition=size.evaluation.get("recognition", 300), steps=size.evaluation.get("recognition_steps", 600),
-    )  # fmt: skip
     logs = [
         training_log(path).assign(condition=condition, seed=seed)
         for path, (condition, seed) in models.items()
