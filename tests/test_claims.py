@@ -10,11 +10,14 @@ from multires.claims import (
     MARGIN,
     OPEN,
     SUPPORTS,
+    THIS_RUN,
     UNTESTED,
     judge,
+    judge_experiment,
     paired_effect,
     summary,
 )
+from multires.factorial import TASKS, WORDS
 from multires.results import COLUMNS, tidy
 
 NOISE = (-0.002, 0.0, 0.003)
@@ -222,7 +225,10 @@ def test_paired_effect_pairs_by_seed_and_needs_both():
     ],
 )
 def test_summary_combines_the_evidence_on_a_claim(found, verdict):
-    table = pd.DataFrame({"claim": 2, "verdict": found, "sentence": [*"ab", "a"][: len(found)]})
+    table = pd.DataFrame({
+        "source": THIS_RUN, "claim": 2, "verdict": [*found, SUPPORTS], "sentence": [*[*"ab", "a"][: len(found)], "c"],
+        "evidence": "words", "value": 0.1, "low": 0.0, "high": 0.2, "n": 3, "primary": [True] * len(found) + [False],
+    })  # fmt: skip
     (row,) = summary(table).to_dict("records")
     assert row["verdict"] == verdict
     assert row["sentence"] == "a b"
@@ -232,3 +238,56 @@ def test_summary_combines_the_evidence_on_a_claim(found, verdict):
 def test_summary_has_a_row_for_every_claim():
     assert list(summary(verdicts(THE_PAPER))["claim"]) == [1, 2, 3]
     assert set(summary(verdicts(THE_PAPER))["verdict"]) == {SUPPORTS}
+
+
+def experiment_effects(auxiliary: tuple[float, float, float], downsampling: tuple[float, float, float], score: str):
+    return pd.DataFrame([
+        {"score": score, "effect": name, "value": value, "low": low, "high": high, "n": 3}
+        for name, (low, value, high) in (("auxiliary loss", auxiliary), ("downsampling", downsampling))
+    ])  # fmt: skip
+
+
+CARRIED = pd.DataFrame({"condition": ["mono", "multi"], "carries": [True, True]})
+
+
+@pytest.mark.parametrize(
+    ("auxiliary", "downsampling", "first", "second"),
+    [
+        ((0.03, 0.05, 0.07), (-0.01, 0.0, 0.01), SUPPORTS, SUPPORTS),
+        ((-0.01, 0.0, 0.01), (0.03, 0.05, 0.07), CONTRADICTS, CONTRADICTS),
+        ((-0.1, 0.05, 0.2), (-0.1, 0.05, 0.2), OPEN, OPEN),
+        ((0.03, 0.05, 0.07), (0.04, 0.06, 0.08), OPEN, CONTRADICTS),
+    ],
+)
+def test_the_experiment_is_judged_by_its_primary_outcome(auxiliary, downsampling, first, second):
+    effects = experiment_effects(auxiliary, downsampling, TASKS)
+    other = experiment_effects((-0.9, -0.8, -0.7), (0.7, 0.8, 0.9), "word accuracy, weighted sum")
+    table = judge_experiment(pd.concat([effects, other]), CARRIED, "the experiment")
+    found = summary(table).set_index("claim")
+    assert found["verdict"].to_dict() == {1: first, 2: second}
+    assert set(found["source"]) == {"the experiment"}
+    assert found.loc[1, "value"] == auxiliary[1]
+    assert len(table) == 4
+
+
+def test_an_effect_on_an_error_rate_is_turned_round():
+    score = "phone error rate, weighted sum"
+    table = judge_experiment(experiment_effects((-0.3, -0.2, -0.1), (0, 0, 0), score), CARRIED, "x")
+    row = table[table["claim"] == 1].iloc[0]
+    assert (row["low"], row["value"], row["high"]) == (0.1, 0.2, 0.3)
+    assert row["verdict"] == SUPPORTS
+
+
+def test_models_that_do_not_carry_the_experiment_give_no_verdict():
+    carried = CARRIED.assign(carries=[True, False])
+    table = judge_experiment(experiment_effects((0.03, 0.05, 0.07), (0, 0, 0), TASKS), carried, "x")
+    assert set(table["verdict"]) == {UNTESTED}
+    assert table["sentence"].str.contains("do not carry the experiment (multi)", regex=False).all()
+    assert table["value"].notna().all()
+
+
+def test_one_seed_leaves_the_experiment_open():
+    nan = float("nan")
+    table = judge_experiment(experiment_effects((nan, 0.5, nan), (nan, 0.5, nan), WORDS), CARRIED, "x")
+    assert set(table["verdict"]) == {OPEN}
+    assert list(table["claim"]) == [2]

@@ -5,7 +5,7 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from multires.errors import MultiresError
-from multires.factorial import CELLS, carries, cell_means, effects, sentence
+from multires.factorial import CELLS, TASKS, WORDS, carries, cell_means, effects, sentence, with_primary
 
 
 def synthetic(seeds=5, aux=0.1, down=-0.03, both=0.02, noise=0.01, score="phone"):
@@ -153,3 +153,20 @@ def test_missing_baselines_are_said():
         carries(probes(0.6).query("condition != 'mfcc'"), curve(np.ones(9)))
     with pytest.raises(MultiresError, match="untrained hubert"):
         carries(probes(0.6).query("condition != 'untrained hubert'"), curve(np.ones(9)))
+
+
+def test_primary_outcomes_are_means_of_their_parts():
+    rows = [
+        {"condition": condition, "seed": 0, "score": score, "value": value}
+        for condition in ("mono", "multi", "untrained mono")
+        for score, value in (("phone accuracy, weighted sum", 0.6), ("phone error rate, weighted sum", 0.3),
+                             ("word CCA, best layer", 0.4), ("word MI, best layer", 0.2))
+    ]  # fmt: skip
+    rows.append({"condition": "mono", "seed": 0, "score": "intent accuracy, weighted sum", "value": 0.0})
+    table = with_primary(pd.DataFrame(rows))
+    found = table[table["score"].isin([TASKS, WORDS])].set_index(["score", "condition"])["value"].to_dict()
+    # Intent is not known of every model, so it is no part of the mean.
+    assert found == pytest.approx(
+        {(TASKS, "mono"): 0.65, (TASKS, "multi"): 0.65, (WORDS, "mono"): 0.3, (WORDS, "multi"): 0.3}
+    )
+    assert len(table) == 4 + len(rows)

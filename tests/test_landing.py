@@ -7,8 +7,13 @@ from multires.errors import MultiresError
 from multires.landing import verdict_markdown, write_landing
 
 SUMMARY = pd.DataFrame({
-    "claim": [1, 2], "title": ["It helps.", "It is cheap."], "verdict": ["supports", "leaves open"],
-    "sentence": ["By +0.100.", "It takes 0.82."], "chapter": ["05_downstream", "04_efficiency"],
+    "source": ["this run", "experiment", "this run", "experiment"], "claim": [1, 1, 3, 2],
+    "title": ["It helps.", "It helps.", "It is cheap.", "It does not."],
+    "verdict": ["supports", "leaves open", "supports", "not tested"],
+    "evidence": ["loss: words", "loss: tasks", "time", "words"], "value": [0.1, 0.02, 0.82, float("nan")],
+    "low": [0.05, float("nan"), 0.8, float("nan")], "high": [0.15, float("nan"), 0.84, float("nan")],
+    "sentence": ["By +0.100.", "One seed.", "It takes 0.82.", "No word."],
+    "chapter": ["05_downstream", "05_downstream", "04_efficiency", "05_downstream"],
 })  # fmt: skip
 
 
@@ -18,15 +23,18 @@ def drawn() -> Figure:
     return figure
 
 
-def test_verdicts_are_a_table_with_a_row_and_a_link_for_every_claim():
+def test_verdicts_are_a_table_with_a_row_and_a_link_for_every_claim_and_source():
     text = verdict_markdown(SUMMARY, "embedded speech; untrained models (mono-small)")
     lines = text.splitlines()
     assert lines[0] == "**embedded speech; untrained models (mono-small)**"
-    assert all(line.count("|") == 4 for line in lines[2:])
-    assert len(lines) == 6
-    assert "| It helps. | **supports** | By +0.100. " in lines[4]
+    assert all(line.count("|") == 5 for line in lines[2:])
+    assert len(lines) == 8
+    assert lines[4].startswith("| It helps. | this run | loss: words: +0.100 [+0.050, +0.150] | **supports**")
+    assert lines[5].startswith("|  | experiment | loss: tasks: +0.020 | **leaves open**")
+    assert lines[6].startswith("| It does not. | experiment | No word. | **not tested**")
+    assert "time: 0.82 [0.80, 0.84]" in lines[7]
     assert "](/notebooks/05_downstream)" in lines[4]
-    assert "](/notebooks/04_efficiency)" in lines[5]
+    assert "](/notebooks/04_efficiency)" in lines[7]
     assert "](" not in verdict_markdown(SUMMARY, "x", linked=False)
 
 

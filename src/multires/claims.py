@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from multires.factorial import TASKS, WORDS
 from multires.results import tidy
 
 MARGIN = 0.02
@@ -22,6 +23,9 @@ CLAIMS = {
     3: "Downsampling makes the model cheaper.",
 }
 """As this book reads the paper (arXiv 2410.23955)."""
+
+THIS_RUN = "this run"
+"""The source of evidence from the models that a run looks at; other sources are experiments."""
 
 CHAPTERS = {1: "05_downstream", 2: "02_cca", 3: "04_efficiency"}
 
@@ -49,8 +53,8 @@ def judge(
     Returns
     -------
     pandas.DataFrame
-        Tidy, with the effect as value and further columns claim (1 to 3), title, evidence, low, high, verdict and
-        sentence. Verdicts on claims 1 and 2 are drawn from trained models only.
+        Tidy, with the effect as value and further columns source, claim (1 to 3), title, evidence, low, high, verdict,
+        sentence and primary (whether `summary` counts it). Verdicts on claims 1 and 2 are drawn from trained models only.
     """
     phone = _best_layers(probes[(probes["view"] == "phone") & (probes["measure"] == "accuracy")])
     word = _best_layers(probes[(probes["view"] == "word") & (probes["measure"] == "accuracy")])
@@ -67,17 +71,79 @@ def judge(
         _downsampling("phone probe accuracy", phone),
         *_cost(efficiency),
     ]
-    return tidy([{**row, "title": CLAIMS[row["claim"]]} for row in rows])
+    return _evidence(rows, THIS_RUN)
+
+
+def judge_experiment(effects: pd.DataFrame, carried: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The controlled experiment's evidence on the first two claims: one row for each score and claim.
+
+    The verdict on a claim is drawn from the primary outcomes alone, so that many scores do not make many chances;
+    the other scores stand beside them. None is drawn where the models do not carry the experiment.
+
+    Parameters
+    ----------
+    effects, carried
+        What `multires.factorial.effects` and `multires.factorial.carries` give.
+    source
+        Names the experiment.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `judge`. An effect on an error rate is turned round, so that more is better in every row.
+    """
+    short = carried.loc[~carried["carries"].astype(bool), "condition"].tolist()
+    wide = effects.set_index(["score", "effect"])
+    rows = []
+    for score in effects["score"].unique():
+        found = {
+            name: _turned(wide.loc[(score, name)], score) if (score, name) in wide.index else None
+            for name in ("auxiliary loss", "downsampling")
+        }
+        if None in found.values():
+            continue
+        auxiliary, downsampling = found["auxiliary loss"], found["downsampling"]
+        about_words = score.startswith(("word", "part_of_speech"))
+        if ", weighted sum" in score:
+            rows.append(_switched(1, score, auxiliary, _auxiliary_verdict(auxiliary, downsampling), short))
+        if ", weighted sum" in score or about_words:
+            rows.append(_switched(2, score, downsampling, _downsampling_verdict(downsampling), short))
+    return _evidence(rows, source)
+
+
+def _switched(claim: int, score: str, effect: Effect, verdict: str, short: list[str]) -> dict[str, Any]:
+    name, what = ("auxiliary loss", "The auxiliary loss") if claim == 1 else ("downsampling", "Downsampling")
+    common = {"claim": claim, "evidence": f"{name}: {score}", "measure": "difference", "view": score,
+              "primary": score in (TASKS, WORDS)}  # fmt: skip
+    if short:
+        why = f"no verdict is drawn, because the models do not carry the experiment ({', '.join(short)})"
+        return _row(common, effect, UNTESTED, f"{what} changes {score} by {_said(effect)}; {why}.")
+    if not np.isfinite(effect.low):
+        return _row(common, effect, OPEN, f"{what} changes {score} by {effect.value:+.3f}, with one seed.")
+    return _row(common, effect, verdict, f"{what} changes {score} by {_said(effect)}.")
+
+
+def _turned(row: pd.Series, score: str) -> Effect:
+    """An effect such that more is better."""
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    if "error rate" in score:
+        value, low, high = -value, -high, -low
+    return Effect(value, low, high, int(row["n"]))
+
+
+def _evidence(rows: list[dict[str, Any]], source: str) -> pd.DataFrame:
+    return tidy([{"primary": True, **row, "source": source, "title": CLAIMS[row["claim"]]} for row in rows])
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim: its title, the verdict over all its evidence, the sentences, and the chapter.
+    """One row a source and claim: its title, the verdict over its primary evidence, sentences, effect and chapter.
 
     A claim is supported where some evidence supports it and none contradicts it, contradicted the other way round,
-    and left open where they disagree or none decides.
+    and left open where they disagree or none decides. The effect (value, low, high, n, named by evidence) is that of
+    the first piece.
     """
     rows = []
-    for claim, part in table.groupby("claim"):
+    for (source, claim), part in table[table["primary"].astype(bool)].groupby(["source", "claim"], sort=False):
         found = set(part["verdict"])
         if found == {UNTESTED}:
             verdict = UNTESTED
@@ -87,9 +153,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             verdict = CONTRADICTS
         else:
             verdict = OPEN
+        first = part.iloc[0]
         rows.append({
-            "claim": claim, "title": CLAIMS[int(claim)], "verdict": verdict,
-            "sentence": " ".join(dict.fromkeys(part["sentence"])), "chapter": CHAPTERS[int(claim)],
+            "source": source, "claim": claim, "title": CLAIMS[int(claim)], "verdict": verdict,
+            "sentence": " ".join(dict.fromkeys(part["sentence"])),
+            **{name: first[name] for name in ("evidence", "value", "low", "high", "n")},
+            "chapter": CHAPTERS[int(claim)] if source == THIS_RUN else "05_downstream",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -148,11 +217,7 @@ def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     if auxiliary is None:
         why = "no model of this run was trained" if trained.empty else "no two trained models differ in the loss alone"
         return _row(common, _auxiliary_effect(best), UNTESTED, f"This run cannot test it: {why}.")
-    verdict = OPEN
-    if auxiliary.low > 0 and downsampling is not None and downsampling.high < auxiliary.value:
-        verdict = SUPPORTS
-    elif auxiliary.high < MARGIN:
-        verdict = CONTRADICTS
+    verdict = _auxiliary_verdict(auxiliary, downsampling)
     return _row(common, auxiliary, verdict, f"The auxiliary loss changes {evidence} by {_said(auxiliary)}.")
 
 
@@ -168,8 +233,17 @@ def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
             else "No verdict is drawn from untrained models."
         )
         return _row(common, random, UNTESTED, why)
-    verdict = SUPPORTS if effect.high < MARGIN else CONTRADICTS if effect.low > 0 else OPEN
-    return _row(common, effect, verdict, f"Downsampling changes {evidence} by {_said(effect)}.")
+    return _row(common, effect, _downsampling_verdict(effect), f"Downsampling changes {evidence} by {_said(effect)}.")
+
+
+def _auxiliary_verdict(auxiliary: Effect, downsampling: Effect | None) -> str:
+    if auxiliary.low > 0 and downsampling is not None and downsampling.high < auxiliary.value:
+        return SUPPORTS
+    return CONTRADICTS if auxiliary.high < MARGIN else OPEN
+
+
+def _downsampling_verdict(effect: Effect) -> str:
+    return SUPPORTS if effect.high < MARGIN else CONTRADICTS if effect.low > 0 else OPEN
 
 
 def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:

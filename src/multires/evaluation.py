@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from multires import stages
 from multires.corpus.utterance import SILENCE, Utterance
 from multires.errors import MultiresError
+from multires.factorial import with_primary
 from multires.features import FeatureStore
 from multires.measures.probe import ctc_probe, linear_probe, weighted_sum_probe
 from multires.models.layers import Layer, LayeredModel
@@ -64,7 +65,7 @@ def evaluate(
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """One number a model and score, for the factorial: weighted sums, best layers, and phone error rate.
+    """One number a model and score, for the factorial: the primary outcomes, weighted sums, and best layers.
 
     The best layer is the best on the test part; all conditions have the same number of layers to choose from, so that
     this favours none.
@@ -91,7 +92,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
                 best = layers.groupby(["condition", "seed"], as_index=False)["value"].max()
                 parts.append(best.assign(score=f"{view} {name}, best layer"))
     scores = pd.concat(parts, ignore_index=True)[["condition", "seed", "score", "value"]]
-    return scores.astype({"value": float})
+    return with_primary(scores.astype({"value": float, "seed": int}))
 
 
 def _more_probes(run: Run, recognition: int, steps: int) -> pd.DataFrame:

@@ -22,6 +22,44 @@ CONTRASTS: dict[str, dict[str, float]] = {
 
 LEVEL = 0.95
 
+TASKS = "all tasks, weighted sum"
+"""The first primary outcome: the mean over the tasks of what a light head on all layers gets right."""
+
+WORDS = "words by CCA and MI, best layer"
+"""The second: the mean of CCA and normalised MI with words, each at its best layer."""
+
+PARTS = {
+    TASKS: {
+        "phone accuracy, weighted sum": 1,
+        "phone frame accuracy, weighted sum": 1,
+        "phone error rate, weighted sum": -1,
+        "word accuracy, weighted sum": 1,
+        "intent accuracy, weighted sum": 1,
+        "speaker accuracy, weighted sum": 1,
+    },
+    WORDS: {"word CCA, best layer": 1, "word MI, best layer": 1},
+}
+"""What the primary outcomes are means of; an error rate counts as one minus it. Chosen before conditions were compared."""
+
+
+def with_primary(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of scores and, first, the primary outcomes: means of those of their parts that every model has.
+
+    Parameters
+    ----------
+    table
+        Columns condition, seed, score, value.
+    """
+    wide = table.set_index(["condition", "seed", "score"])["value"].unstack()  # noqa: PD010 (no two values to aggregate)
+    wide = wide[[condition in (*CELLS, "hubert") for condition, _ in wide.index]]
+    means = []
+    for name, parts in PARTS.items():
+        found = [part for part in parts if part in wide and wide[part].notna().all()]
+        if found:
+            each = pd.concat([wide[part] if parts[part] > 0 else 1 - wide[part] for part in found], axis=1)
+            means.append(each.mean(axis=1).rename("value").reset_index().assign(score=name))
+    return pd.concat([*means, table], ignore_index=True)[["condition", "seed", "score", "value"]]
+
 
 def effects(table: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
     """Main effects, interaction and differences from HuBERT on each score, with Student intervals over seeds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,22 +12,37 @@ from multires.errors import MultiresError
 
 
 def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True) -> str:
-    """The verdicts as a Markdown table.
+    """The verdicts as a Markdown table: for each claim a row a source of evidence.
 
     Parameters
     ----------
     summary
         What `multires.claims.summary` gives.
     heading
-        Names the corpus and models that the verdicts hold for.
+        Names the corpus and models of this run.
     linked
         Whether each row ends in a link to its chapter, from the root of the book.
     """
-    lines = [f"**{heading}**", "", "| The paper's claim | This run | Evidence |", "|---|---|---|"]
-    for row in summary.itertuples():
-        link = f" [More](/notebooks/{row.chapter})" if linked else ""
-        lines.append(f"| {row.title} | **{row.verdict}** | {row.sentence}{link} |")
+    lines = [
+        f"**{heading}**", "",
+        "| The paper's claim | Evidence from | Effect, with 95 % interval | Verdict |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for _, part in summary.groupby("claim", sort=True):
+        title = str(part.iloc[0]["title"])
+        for row in part.itertuples():
+            link = f" [More](/notebooks/{row.chapter})" if linked else ""
+            lines.append(f"| {title} | {row.source} | {_effect(row)} | **{row.verdict}**{link} |")
+            title = ""
     return "\n".join(lines) + "\n"
+
+
+def _effect(row: Any) -> str:
+    if pd.isna(row.value):
+        return str(row.sentence)
+    said = f"{row.value:.2f}" if row.claim == 3 else f"{row.value:+.3f}"
+    if pd.notna(row.low):
+        said += f" [{row.low:.2f}, {row.high:.2f}]" if row.claim == 3 else f" [{row.low:+.3f}, {row.high:+.3f}]"
+    return f"{row.evidence}: {said}"
 
 
 def write_landing(folder: Path, markdown: str, figure: Figure, alt: str) -> None:
