@@ -45,12 +45,15 @@ layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for
 device = "cpu"  # cpu, cuda or cuda:N, for extraction
 frames = 0  # frames sampled from each split; 0 for the profile's own number
 probe_instances = 0  # segments that train or test a probe at most; 0 for the profile's own number
+experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import figures, findings, open_run, stages
+from multires import factorial, figures, findings, open_run, stages
+from multires.experiment_tables import all_effects, experiment_tables
 
+switched = experiment_tables(experiment)
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
     frames=frames or None, probe_instances=probe_instances or None,
@@ -92,6 +95,52 @@ figures.weighted_sums(probes.table, corpus=run.corpus.name, models=findings.mode
 Markdown(findings.weighted_sums(probes.table))
 
 # %% [markdown]
+# ## The controlled experiment
+#
+# The models above are one seed of five conditions, trained alike but for two switches: the **auxiliary loss** at the
+# low resolution, and the **downsampling** itself.
+#
+# | condition | resolutions | auxiliary loss |
+# |---|---|---|
+# | `hubert` | 20 ms, one block | no |
+# | `mono` | 20 / 20 / 20 ms, U-shaped | no |
+# | `mono+aux` | 20 / 20 / 20 ms, U-shaped | yes |
+# | `multi` | 20 / 40 / 20 ms, U-shaped | no |
+# | `multi+aux` (MR-HuBERT) | 20 / 40 / 20 ms, U-shaped | yes |
+#
+# Within a seed, all conditions share the order of the data, the targets, the initial values of the parts that they have in
+# common, the steps and the schedule; the four U-shaped ones have the same parameters. Published checkpoints do not allow
+# this comparison: no two of them differ in the loss alone. These models are small (a million parameters, minutes of
+# training, a waveform encoder that is fitted to cepstra first and then left as it is), so that the experiment can be
+# repeated anywhere; they are not the paper's. `multires experiment` (or `make experiment`) trains and scores them all.
+#
+# A main effect is the mean over the two settings of the other switch, one value a seed, for example for the loss
+#
+# $$
+# e_s = \tfrac12\left[(m_s^{\text{mono+aux}} - m_s^{\text{mono}}) + (m_s^{\text{multi+aux}} - m_s^{\text{multi}})\right] ,
+# $$ (eq-main)
+#
+# and its interval is Student's over the seeds. Two outcomes decide, chosen beforehand: the mean over all tasks of a head on
+# the weighted sum, and the mean of CCA and MI with words. The others are shown so that nothing is hidden.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Do the models carry the experiment? The best layer of each condition in the phone probe, on speakers that were not trained on, beside MFCC, log-mel and the untrained model of its shape. Embedded speech, mean over seeds.", "name": "fig-carries"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words."}}
+figures.carries(switched[0].carries, corpus=switched[0].corpus, models=f"small models, {switched[0].seeds} seeds")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same for read speech: LibriSpeech, 52 minutes of train-clean-100, judged on test-other.", "name": "fig-carries-real"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words, for LibriSpeech."}}
+figures.carries(switched[-1].carries, corpus=switched[-1].corpus, models=f"small models, {switched[-1].seeds} seeds")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training on embedded speech: accuracy and loss on masked frames, mean over seeds with their range.", "name": "fig-training"}, "image": {"alt": "Masked accuracy rising and loss falling by step for five conditions, at the high resolution and at that of the auxiliary loss."}}
+figures.training_curves(switched[0].training, corpus=switched[0].corpus)
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training on LibriSpeech.", "name": "fig-training-real"}, "image": {"alt": "Masked accuracy rising and loss falling by step for five conditions on LibriSpeech."}}
+figures.training_curves(switched[-1].training, corpus=switched[-1].corpus)
+
+# %% [markdown]
+# {numref}`fig-factorial` is the answer to the chapter's question: what each switch does to each score.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What the auxiliary loss and the downsampling each change, and their interaction, with 95 % intervals over seeds. The first two rows are the outcomes that decide.", "name": "fig-factorial"}, "image": {"alt": "A forest plot for each corpus: a row for each score with three intervals around zero, for auxiliary loss, downsampling and their interaction."}}
+figures.factorial(all_effects(switched))
+# %% tags=["hide-input"]
+Markdown("\n\n".join(factorial.statement(each.effects, each.carries, each.corpus) for each in switched))
+
+# %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?
 #
 # The measures of the last chapters are cheap; a task is what one wants to know about. If they rank layers as the probes
@@ -104,5 +153,8 @@ figures.agreement(agreement.table, corpus=run.corpus.name, models=findings.model
 Markdown(findings.agreement(agreement.table))
 
 # %% [markdown]
-# **What would change this.** Trained models above all; a stronger head; more speech. Next:
-# [what all this supports](06_conclusions).
+# **What would change this.** Larger models and longer training above all: these are a hundredth of the published ones, and
+# an effect that needs scale cannot show here. More seeds make the intervals narrower. On a GPU,
+# `multires experiment --size gpu --device cuda` trains longer on more speech, and
+# `multires experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda` does so on LibriSpeech; name the
+# folder that it writes in this chapter's parameter `experiment`. Next: [what all this supports](06_conclusions).

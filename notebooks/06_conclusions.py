@@ -45,6 +45,7 @@ models = ""  # comma-separated models (`multires models` lists them); empty for 
 layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
 device = "cpu"  # cpu, cuda or cuda:N
 frames = 0  # frames sampled from each split; 0 for the profile's own number
+experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
@@ -71,9 +72,14 @@ figures.use_style()
 # interval stays below the smallest difference that matters here is taken as no gain. No verdict on the first two claims
 # is drawn from untrained models: random weights say what an architecture does, not what training makes of it. The
 # third claim does not depend on weights.
+#
+# Two kinds of evidence stand side by side. *This run* looks at the models named below, one of each condition; its intervals
+# are those of the scores. The *experiment* of [chapter 5](05_downstream) has several seeds of each condition, so its
+# intervals say what training again would change. Its verdicts rest on two outcomes chosen beforehand, and none is drawn
+# from models that learned too little to carry it. All these models are small, and none is the paper's.
 
 # %%
-judged = stages.claims(run)
+judged = stages.claims(run, experiment)
 verdicts = claims.summary(judged.table)
 heading = f"{run.corpus.name} speech; {findings.models(stages.cca(run).table)}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
@@ -82,15 +88,16 @@ Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 # ## The evidence
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides for or against the claim; open: leaves it open or, as a diamond, cannot test it.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
-headline = figures.claims(judged.table, corpus=run.corpus.name, models=findings.models(stages.cca(run).table))
+decisive = judged.table[judged.table["primary"].astype(bool)]
+headline = figures.claims(decisive, corpus=run.corpus.name, models=findings.models(stages.cca(run).table))
 headline
 
 # %%
-judged.table[["claim", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
+judged.table[["claim", "source", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
 
 # %% tags=["remove-cell"]
 landing.write_landing(
-    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(judged.table)
+    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(decisive)
 )
 
 # %% [markdown]

@@ -5,7 +5,7 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from multires.errors import MultiresError
-from multires.factorial import CELLS, TASKS, WORDS, carries, cell_means, effects, sentence, with_primary
+from multires.factorial import CELLS, TASKS, WORDS, carries, cell_means, effects, sentence, statement, with_primary
 
 
 def synthetic(seeds=5, aux=0.1, down=-0.03, both=0.02, noise=0.01, score="phone"):
@@ -170,3 +170,18 @@ def test_primary_outcomes_are_means_of_their_parts():
         {(TASKS, "mono"): 0.65, (TASKS, "multi"): 0.65, (WORDS, "mono"): 0.3, (WORDS, "multi"): 0.3}
     )
     assert len(table) == 4 + len(rows)
+
+
+def test_the_statement_says_whether_the_models_carry_it():
+    found = effects(synthetic(score=TASKS))
+    carried = pd.DataFrame({
+        "condition": ["mono", "multi"], "above": [0.05, 0.01], "baseline_name": ["mfcc", "mel"], "beats": [True, False],
+        "flattened": [True, True], "carries": [True, False],
+    })  # fmt: skip
+    text = statement(found, carried, "Speech")
+    assert "do not carry the experiment" in text
+    assert "too little above the baselines in multi" in text
+    assert "+0.010 (multi, over mel)" in text
+    assert text.count("95 % interval") == 3
+    sure = statement(found, carried.assign(carries=True), "Speech")
+    assert sure.startswith("**Speech.** The models of every condition carry the experiment")

@@ -183,12 +183,43 @@ def _last_fifth(log: pd.DataFrame) -> float:
 
 
 def sentence(row: pd.Series) -> str:
-    """What one effect shows, in words: its sign where the interval excludes zero, else that nothing was shown."""
+    """What one row of `effects` shows, in words: its sign where the interval excludes zero, else that none was shown."""
+    what = "the interaction" if row["effect"] == "interaction" else f"the effect of {row['effect']}"
+    found = f"On {row['score']}, {what}"
     if not np.isfinite(row["low"]):
-        return f"{row['score']}: one seed, so nothing can be said about {row['effect']}."
+        return f"{found} is {row['value']:+.3f} with one seed, so nothing can be said about it."
     interval = f"{row['value']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}, {int(row['n'])} seeds"
     if row["low"] > 0:
-        return f"{row['score']}: {row['effect']} is positive ({interval})."
+        return f"{found} is positive ({interval})."
     if row["high"] < 0:
-        return f"{row['score']}: {row['effect']} is negative ({interval})."
-    return f"{row['score']}: {row['effect']} is not shown to differ from zero ({interval})."
+        return f"{found} is negative ({interval})."
+    return f"{found} is not shown to differ from zero ({interval})."
+
+
+def statement(effects: pd.DataFrame, carried: pd.DataFrame, corpus: str) -> str:
+    """What the experiment on one corpus shows, in Markdown: whether its models carry it, and the primary effects.
+
+    Parameters
+    ----------
+    effects, carried
+        What the functions `effects` and `carries` give.
+    corpus
+        Its name for people.
+    """
+    least = carried.loc[carried["above"].idxmin()]
+    margin = f"the smallest lead over the best baseline is {least['above']:+.3f} ({least['condition']}, over {least['baseline_name']})"
+    parts = [f"**{corpus}.**"]
+    if carried["carries"].all():
+        parts.append(f"The models of every condition carry the experiment: {margin}, and the losses have flattened.")
+    else:
+        low = carried.loc[~carried["beats"].astype(bool), "condition"].tolist()
+        falling = carried.loc[~carried["flattened"].astype(bool), "condition"].tolist()
+        reasons = [f"too little above the baselines in {', '.join(low)}"] if low else []
+        reasons += [f"the loss still falls in {', '.join(falling)}"] if falling else []
+        parts.append(
+            f"**These models do not carry the experiment** ({'; '.join(reasons)}; {margin}). The numbers stand here, but "
+            "no verdict is drawn from them: they need more steps and more speech than this training had."
+        )
+    primary = effects[effects["score"].isin([TASKS, WORDS]) & effects["effect"].isin(list(CONTRASTS)[:3])]
+    parts += [sentence(row) for _, row in primary.iterrows()]
+    return " ".join(parts)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 from multires import claims as judged
 from multires.corpus.utterance import Utterance
 from multires.errors import MultiresError
+from multires.experiment_tables import experiment_tables
 from multires.features import FRAME_PERIODS, FeatureStore, serves
 from multires.measures.cca import VARIANTS, CCAResult, cca_scores
 from multires.measures.efficiency import efficiency_table
@@ -613,8 +615,12 @@ def agreement(run: Run) -> Result:
 # -- claims -------------------------------------------------------------------------------------------------------
 
 
-def claims(run: Run) -> Result:
-    """The verdict on each of the paper's claims, from the tables of the other stages."""
+def claims(run: Run, experiment: str | Path | None = None) -> Result:
+    """The verdict on each of the paper's claims, from the tables of the other stages and of the controlled experiment.
+
+    `experiment` is the folder of one's own experiment, or None for the one that comes with the package.
+    """
+    switched = experiment_tables(experiment)
     tables = {
         "cca": cca(run).table,
         "mutual_information": mutual_information(run).table,
@@ -622,4 +628,10 @@ def claims(run: Run) -> Result:
         "efficiency": efficiency(run).table,
     }
     names = tuple(name for name in vars(run.profile) if name not in ("name", "description", "models"))
-    return run.table("claims", _parameters(run, *names), lambda: judged.judge(**tables))
+
+    def compute() -> pd.DataFrame:
+        found = [judged.judge_experiment(each.effects, each.carries, each.title) for each in switched]
+        return pd.concat([judged.judge(**tables), *found], ignore_index=True)
+
+    told = [(each.title, each.source.get("table_sha256")) for each in switched]
+    return run.table("claims", {**_parameters(run, *names), "experiment": told}, compute)

@@ -44,7 +44,9 @@ def _forest(axis: Axes, rows: pd.DataFrame, neutral: float) -> None:
         spread = np.clip([[row.value - row.low], [row.high - row.value]], 0, None)
         axis.errorbar(row.value, height, xerr=np.nan_to_num(spread), fmt=marker, color="#222222", capsize=3,
                       markersize=7, markerfacecolor="#222222" if filled else "white")  # fmt: skip
-    axis.set_yticks(
-        range(len(rows)), [f"{row.evidence}\n({row.verdict})" for row in rows.iloc[::-1].itertuples()], fontsize="small"
-    )
+    several = len(set(rows["source"])) > 1
+    labels = [
+        f"{row.evidence}\n({f'{row.source}: ' if several else ''}{row.verdict})" for row in rows.iloc[::-1].itertuples()
+    ]
+    axis.set_yticks(range(len(rows)), labels, fontsize="small")
     axis.margins(y=0.12)

@@ -1,0 +1,92 @@
+"""The tables of the controlled experiment: those that come with the package, or those of one's own run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multires.errors import MultiresError
+from multires.results import read_table
+
+_SHIPPED = Path(__file__).parent / "data" / "experiment"
+
+NAMES = {"embedded": "embedded", "librispeech": "LibriSpeech"}
+"""What figures and sentences call a corpus."""
+
+TABLES = ("scores", "training", "effects", "carries")
+
+
+@dataclass(frozen=True)
+class ExperimentTables:
+    """One corpus' experiment.
+
+    Attributes
+    ----------
+    corpus
+        Its name for people.
+    scores
+        Every score of every model (see `multires.evaluation.evaluate`).
+    training
+        The training logs.
+    effects, carries
+        See the functions of these names in `multires.factorial`.
+    source
+        Where the tables come from.
+    """
+
+    corpus: str
+    scores: pd.DataFrame
+    training: pd.DataFrame
+    effects: pd.DataFrame
+    carries: pd.DataFrame
+    source: Mapping[str, Any]
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each condition."""
+        return int(self.training.groupby("condition")["seed"].nunique().min())
+
+    @property
+    def title(self) -> str:
+        """For rows of tables of verdicts."""
+        return f"experiment, {self.corpus}, {self.seeds} seed{'s' if self.seeds != 1 else ''}"
+
+
+def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables]:
+    """The experiments there are, one a corpus.
+
+    Parameters
+    ----------
+    folder
+        What ``multires experiment --out`` names; the tables that come with the package where None or empty.
+
+    Raises
+    ------
+    MultiresError
+        Where the folder holds no finished experiment, or a table cannot be read.
+    """
+    found = []
+    for key, name in NAMES.items():
+        place = Path(folder).expanduser() / key / "tables" if folder else _SHIPPED / key
+        if place.is_dir():
+            read = {table: read_table(place / f"{table}.parquet") for table in TABLES}
+            found.append(
+                ExperimentTables(
+                    name, **{table: value for table, (value, _) in read.items()}, source=read["effects"][1]
+                )
+            )
+    if folder and not found:
+        raise MultiresError(
+            f"experiment: {folder} holds no tables of the experiment (such as {Path('embedded') / 'tables'}): "
+            "name the folder that `multires experiment --out` wrote, or leave it empty"
+        )
+    return found
+
+
+def all_effects(tables: list[ExperimentTables]) -> pd.DataFrame:
+    """The effects on every corpus, with a column corpus."""
+    return pd.concat([each.effects.assign(corpus=each.corpus) for each in tables], ignore_index=True)
