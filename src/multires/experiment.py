@@ -3,12 +3,12 @@
 From a shell, each line continuing where it was stopped::
 
     python -m multires.experiment --estimate-only                        # what it would take here
-    python -m multires.experiment --seeds 0 1 2                          # the embedded corpus, a night on 2 cores
+    python -m multires.experiment --seeds 0 1 2                          # the embedded corpus, an hour or two on 2 cores
     python -m multires.experiment --size gpu --device cuda --seeds 0 1 2 3 4
     python -m multires.experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda
 
 Set OMP_NUM_THREADS to the cores that are free. Models and tables come to lie in ``experiment/<corpus>``; what ships with
-the package is copied from there.
+the package is copied from there: the tables to ``src/multires/data/experiment``, models to ``models/pretrained``.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ SIZES: dict[str, Size] = {
     "cpu": Size(
         Recipe(steps=1_500, batch_seconds=32, learning_rate=4e-3, feature_gradient=0.0, warm_steps=500, log_every=50,
                precision="float32"),
-        evaluation={"hours": 0.4, "recognition": 200, "recognition_steps": 400},
+        evaluation={"hours": 0.25, "recognition": 150, "recognition_steps": 300},
     ),
     "gpu": Size(
         Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0
     ),
 }  # fmt: skip
-"""``smoke`` takes seconds and shows nothing; ``cpu`` is meant for a night on 2 cores; ``gpu`` for an hour on one GPU."""
+"""``smoke`` takes seconds and shows nothing; ``cpu`` takes an hour or two on 2 cores; ``gpu`` is meant for one GPU."""
 
 
 def condition_config(condition: str, size: Size) -> ModelConfig:
