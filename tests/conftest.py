@@ -1,15 +1,28 @@
-"""One small run of every stage, shared by the tests that look at its tables."""
+"""What all tests share: threads for the cores there are, and one small run of every stage."""
 
 from __future__ import annotations
 
+import os
+import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
 
 from multires.run import Run, open_run
 
 matplotlib.use("agg")
+
+# Every worker of pytest-xdist would start a thread for each core. Threads that outnumber the cores wait for one another
+# by spinning: training a small model takes ten times longer then.
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # of kernels and other processes that tests start
+torch.set_num_threads(min(THREADS, torch.get_num_threads()))
+threadpool_limits(THREADS)
 
 SETTINGS = {
     "hours": 0.06,
@@ -23,6 +36,29 @@ SETTINGS = {
     "word_instances": 4,
     "efficiency_size": "small",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give tests to the next free worker one by one, but all that look at the one run to the same: it is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, name = nodeid.partition("::")
+            return "run" if name.partition("[")[0] in _tests_of_the_run(config.rootpath / file) else nodeid
+
+    return Scheduling(config, log)
+
+
+@cache
+def _tests_of_the_run(file: Path) -> frozenset[str]:
+    return frozenset(re.findall(r"^def (test_\w+)\([^)]*\b(?:run|drawn)\b", file.read_text(), re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
