@@ -17,7 +17,8 @@
 # # From speech to vectors
 #
 # **What does a speech model see, and how often does it look?** This chapter reads a corpus, runs models over it, and
-# keeps one vector for every phone, word and sampled frame at every layer. The other chapters work on these vectors.
+# keeps one vector for every {term}`phone`, word and sampled {term}`frame` at every {term}`layer`. The other chapters
+# work on these vectors.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/01_extraction.ipynb)
@@ -71,37 +72,42 @@ speech.style.hide(axis="index").format(precision=1)
 Markdown(findings.corpus(speech, run.corpus))
 
 # %% [markdown]
-# One utterance, as the models receive it, with its words and phones. The rulers below show where frames of 20, 40 and
-# 80 ms begin.
+# {numref}`fig-utterance` shows one utterance as the models receive it, with its words and phones. The rulers below show
+# where frames of 20, 40 and 80 ms begin.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One utterance of the corpus: log-mel spectrogram, words and phones, and the frames of three resolutions. A frame of 80 ms often holds more than one phone.", "name": "fig-utterance"}, "image": {"alt": "A log-mel spectrogram of one utterance with its words and phones marked, and below it three rulers whose ticks are 20, 40 and 80 milliseconds apart."}}
 figures.utterance(stages.example_utterance(run), corpus=run.corpus.name)
 # %% [markdown]
 # ## How long is a frame, how long is a phone?
 #
-# HuBERT sees 20 ms frames. MR-HuBERT {cite:p}`shi2024multiresolution` takes a detour through 40 ms frames. Whether that
-# is fine or coarse depends on how long the units of speech are.
+# HuBERT {cite:p}`hsu2021hubert` has a {term}`frame period` of 20 ms. MR-HuBERT {cite:p}`shi2024multiresolution` takes a
+# detour through frames of 40 ms. Whether that is fine or coarse depends on how long the units of speech are
+# ({numref}`fig-durations`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones and words, beside the frame periods. The share named at each line is that of phones shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
 figures.durations(run.segments, corpus=run.corpus.name)
 # %% [markdown]
 # ## The models
 #
-# HuBERT {cite:p}`hsu2021hubert` is a waveform encoder and one block of Transformer layers. MR-HuBERT splits the layers
-# into blocks: an encoder at 20 ms, a middle block at 40 ms, and a decoder at 20 ms again, with sampling modules
-# between. The *mono-resolution* control has the same modules and parameters but stays at 20 ms throughout, so that
-# what the low resolution itself does can be told from what the shape does.
+# HuBERT is a waveform encoder and one {term}`block` of Transformer layers {cite:p}`vaswani2017attention`. MR-HuBERT
+# splits the layers into blocks ({numref}`fig-schematic`): an encoder at 20 ms, a middle block at 40 ms, and a decoder at
+# 20 ms again, with {term}`sampling modules <sampler>` between. Training by {term}`masked unit prediction` takes a loss at
+# the top and, in MR-HuBERT, an {term}`auxiliary loss` at the low {term}`resolution`. The mono-resolution
+# {term}`control` has the same modules and parameters but stays at 20 ms throughout, so that what the low resolution
+# itself does can be told from what the shape does. [The explorer](../book/explorer) shows every model of the registry
+# in this way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The layers of each model in the order of computation. Colour is the frame period.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, coloured by frame period: HuBERT all at 20 ms, MR-HuBERT with its middle block at 40 ms."}}
-figures.schematic(stages.layer_table(run))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; colour is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and coloured by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
+figures.schematic(stages.layer_table(run), {name: run.model(name).predicts_from for name in run.profile.models})
 # %%
-stages.layer_table(run).style.hide(axis="index").format({"frame_period": "{:.0f} ms", "first_center": "{:.1f} ms"})
+blocks = stages.layer_table(run).groupby(["model", "block", "frame_period", "width"], sort=False, as_index=False)
+blocks.agg(layers=("label", ", ".join)).style.hide(axis="index").format({"frame_period": "{:.0f} ms"})
 
 # %% [markdown]
 # ## Extraction
 #
-# A segment from $t_0$ to $t_1$ seconds, at a layer whose frames $h_i$ are $\tau$ seconds apart, becomes the mean of its
-# frames, at least one of them, as in layer-wise analysis {cite:p}`pasad2021layerwise`:
+# A {term}`segment` from $t_0$ to $t_1$ seconds, at a layer whose frames $h_i$ are $\tau$ seconds apart, becomes the mean
+# of its frames, at least one of them {eq}`eq-pooling`, as in layer-wise analysis {cite:p}`pasad2021layerwise`:
 #
 # $$
 # v = \frac{1}{b - a} \sum_{i=a}^{b-1} h_i , \qquad
@@ -127,9 +133,10 @@ run.features(first.name, first.seed).dataset("phone", ["conv"])
 # %% [markdown]
 # ## What differs from layer to layer
 #
-# Two summaries say how the frames change with depth before any label is looked at. The *participation ratio* of the
-# covariance's eigenvalues $\lambda$ says over how many directions the variance is spread, and the *similarity of
-# neighbours* is the mean cosine between one 20 ms window's vector and that of the 80 ms window around it, both centred:
+# Two summaries say how the frames change with depth before any label is looked at ({numref}`fig-spread`). The
+# {term}`participation ratio` {eq}`eq-participation` of the covariance's eigenvalues $\lambda$ {cite:p}`gao2017theory` says
+# over how many directions the variance is spread, and the *similarity of neighbours* is the mean cosine between one
+# 20 ms window's vector and that of the 80 ms window around it, both centred:
 #
 # $$
 # \mathrm{PR} = \frac{\left(\sum_k \lambda_k\right)^2}{\sum_k \lambda_k^2} .
@@ -141,6 +148,11 @@ figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=find
 Markdown(findings.extraction(extraction.table))
 
 # %% [markdown]
-# **What would change this.** Another corpus (`profile`, `data`), trained instead of untrained models (`models`), another
-# sample (`seed`, `frames`): all are parameters of this notebook. Next: [what the layers are correlated
-# with](02_cca).
+# **What would change this.** Another corpus (`profile`, `data`), other models (`models`), another sample (`seed`,
+# `frames`): all are parameters of this notebook.
+
+# %% tags=["hide-input"]
+Markdown(findings.extraction_conclusion(run.segments, run.corpus.name))
+
+# %% [markdown]
+# Next: [what each layer is correlated with](02_cca).

@@ -17,8 +17,8 @@
 # # What each layer is correlated with
 #
 # **How much of the sound, of the phone and of the word can be read linearly from each layer, and does a lower
-# resolution change it?** Canonical correlation analysis compares two sets of vectors without caring how either is
-# rotated or scaled.
+# resolution change it?** {term}`Canonical correlation analysis <CCA>` compares two sets of vectors without caring how
+# either is rotated or scaled.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/02_cca.ipynb)
@@ -62,9 +62,9 @@ figures.use_style()
 # %% [markdown]
 # ## The idea
 #
-# Two *views* of the same $n$ places in speech, centred: $X$ (a layer's vectors) and $Y$ (log-mel energies, or the
-# identity of the phone as a vector of zeros with a one in it). CCA {cite:p}`hotelling1936relations` looks for directions
-# $w$ and $v$ in which the views agree best:
+# Two {term}`views <view>` of the same $n$ places in speech, centred: $X$ (a layer's vectors) and $Y$ ({term}`log-mel` energies, or
+# the identity of the phone as a vector of zeros with a one in it). CCA {cite:p}`hotelling1936relations` looks for
+# directions $w$ and $v$ in which the views agree best {eq}`eq-cca`:
 #
 # $$
 # \rho_1 = \max_{w, v} \frac{w^\top S_{xy}\, v}{\sqrt{w^\top S_{xx}\, w}\,\sqrt{v^\top S_{yy}\, v}} ,
@@ -75,8 +75,9 @@ figures.use_style()
 # $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames can stream through and be
 # forgotten.
 #
-# One number comes from many correlations by weighting. Projection-weighted CCA {cite:p}`morcos2018insights` weights
-# $\rho_i$ by how much of the layer its canonical direction accounts for:
+# One number comes from many correlations by weighting. Projection-weighted CCA ({term}`PWCCA`)
+# {cite:p}`morcos2018insights` weights $\rho_i$ by how much of the layer its canonical direction accounts for
+# {eq}`eq-pwcca`:
 #
 # $$
 # \mathrm{PWCCA} = \frac{\sum_i \alpha_i \rho_i}{\sum_i \alpha_i}, \qquad
@@ -87,8 +88,8 @@ figures.use_style()
 # measured on parts of the data that the directions were not fitted to: in each *trial* one part chooses
 # $\epsilon_x, \epsilon_y$, another is scored, and the rest is fitted to {cite:p}`pasad2021layerwise,pasad2023comparative`.
 #
-# Three things stand beside every number: a 95 % interval (bootstrap over speakers), the score for shuffled pairs (the
-# chance level, which is not zero), and the number of segments.
+# Three things stand beside every number: a 95 % interval (bootstrap {cite:p}`efron1979bootstrap` over speakers), the score for
+# shuffled pairs (the {term}`null baseline`, which is not zero), and the number of segments.
 
 # %%
 cca = stages.cca(run)
@@ -96,6 +97,8 @@ cca.table[["model", "layer", "view", "window", "measure", "value", "low", "high"
 
 # %% [markdown]
 # ## Sound, phone and word by depth
+#
+# {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Colour is the frame period, shape the architecture; bars are 95 % intervals over speakers; the grey band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a grey band of chance scores."}}
 figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
@@ -107,7 +110,7 @@ Markdown(findings.cca(cca.table))
 #
 # A 40 ms frame averages twice the time of a 20 ms frame, and an average is easier to predict. So a layer at 40 ms can
 # look better or worse for no other reason than its frame period. Here every layer is averaged to the same window, 20,
-# 40 and 80 ms long, before it is compared with the log-mel energies of that window.
+# 40 and 80 ms long, before it is compared with the log-mel energies of that window ({numref}`fig-cca-windows`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with log-mel when every layer is read in the same window. Layers coarser than a window are missing from its panel.", "name": "fig-cca-windows"}, "image": {"alt": "Three panels, for windows of 20, 40 and 80 milliseconds, with CCA scores with log-mel by depth for every model."}}
 figures.cca_by_window(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
@@ -117,7 +120,7 @@ Markdown(findings.cca_windows(cca.table))
 # %% [markdown]
 # ## What the choice of score does
 #
-# The same vectors give other numbers under other definitions: the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
+# The same vectors give other numbers under other definitions ({numref}`fig-cca-variants`): the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
 # first keeps the directions that hold most variance, the score that the public layer-wise analysis code computes, and
 # linear CKA {cite:p}`kornblith2019similarity`. Numbers from different papers can be compared only where the definition is
 # the same.
@@ -132,7 +135,7 @@ Markdown(findings.cca_variants(variants.table))
 # ## Who is on both sides of the split
 #
 # Segments of one speaker resemble each other. If a speaker is in the part that is fitted and in the part that is scored,
-# the score contains that resemblance.
+# the score contains that resemblance. The table compares three ways of splitting.
 
 # %% tags=["hide-input"]
 grouping = stages.cca_grouping(run)
@@ -146,4 +149,10 @@ Markdown(findings.cca_grouping(grouping.table))
 # %% [markdown]
 # **What would change this.** Trained models, other speech, more segments (the intervals say how much they could move
 # the curves), another definition of the score: `models`, `profile`, `frames` and `variant` are parameters of this
-# notebook. Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).
+# notebook.
+
+# %% tags=["hide-input"]
+Markdown(findings.cca_conclusion(cca.table, run.corpus.name))
+
+# %% [markdown]
+# Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).

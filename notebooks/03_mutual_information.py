@@ -16,8 +16,8 @@
 # %% [markdown]
 # # What each layer tells about phones and words
 #
-# **If a layer's vectors are sorted into clusters, how much does the cluster say about the phone or the word?** Mutual
-# information asks for no linear relation, only for regions of the space that belong to a label.
+# **If a layer's vectors are sorted into clusters, how much does the cluster say about the phone or the word?**
+# {term}`Mutual information <MI>` asks for no linear relation, only for regions of the space that belong to a label.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/03_mutual_information.ipynb)
@@ -61,8 +61,9 @@ figures.use_style()
 # %% [markdown]
 # ## The idea
 #
-# k-means is fitted to vectors of the training speakers. Each segment of other speakers gets the cluster $C$ that is
-# nearest, and has a label $L$. The mutual information of the two, in bits, and its share of what there is to know:
+# k-means {cite:p}`lloyd1982least` is fitted to vectors of the training speakers. Each segment of other speakers gets the cluster $C$ that is
+# nearest, and has a label $L$. The mutual information of the two {cite:p}`shannon1948mathematical`, in bits, and its share of what there is to
+# know {eq}`eq-mi`:
 #
 # $$
 # I(L; C) = \sum_{l, c} p(l, c) \log_2 \frac{p(l, c)}{p(l)\, p(c)} , \qquad
@@ -71,7 +72,7 @@ figures.use_style()
 #
 # Counted from a finite sample, $I$ is too high: with as many clusters as segments it would be perfect and mean nothing.
 # The first-order correction of Miller {cite:p}`miller1955note` with $m_L$, $m_C$ and $m_{LC}$ occupied labels, clusters and
-# pairs among $n$ segments is
+# pairs among $n$ segments is {eq}`eq-miller`
 #
 # $$
 # \hat{I} = I + \frac{(m_L - 1) + (m_C - 1) - (m_{LC} - 1)}{2 n \ln 2} .
@@ -86,6 +87,9 @@ mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", 
 
 # %% [markdown]
 # ## Phones and words by depth
+#
+# {numref}`fig-mi` shows the share of the label's entropy and the figure adjusted for chance, with {term}`MFCC` and
+# {term}`log-mel` beside the layers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalised) and the range over seeds of k-means (adjusted); the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
 figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table))
@@ -95,7 +99,8 @@ Markdown(findings.mutual_information(mi.table))
 # %% [markdown]
 # ## How much of it is bias?
 #
-# The raw estimate, the corrected one and the one for shuffled labels, at growing numbers of clusters. Where the shuffled
+# {numref}`fig-mi-clusters` shows the raw estimate, the corrected one and the one for shuffled labels (the
+# {term}`null baseline`), at growing numbers of clusters. Where the shuffled
 # curve is high, differences between raw values are differences between noise.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
@@ -107,4 +112,10 @@ Markdown(findings.mi_clusters(growth.table))
 # %% [markdown]
 # **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000
 # clusters, which a small corpus cannot fill, and the table says how many were used. Trained models and other speech:
-# `models`, `profile`, `data`. Next: [what the resolution costs](04_efficiency).
+# `models`, `profile`, `data`.
+
+# %% tags=["hide-input"]
+Markdown(findings.mutual_information_conclusion(mi.table, run.corpus.name))
+
+# %% [markdown]
+# Next: [what the resolution costs](04_efficiency).

@@ -59,23 +59,24 @@ use_style()
 # %% [markdown]
 # ## The idea
 #
-# A Transformer layer of width $d$ with an inner layer of width $f$ reads $T$ frames. Its matrix products take
+# A Transformer layer {cite:p}`vaswani2017attention` of width $d$ with an inner layer of width $f$ reads $T$ frames. Its
+# matrix products take {eq}`eq-cost`
 #
 # $$
 # C(T) = \underbrace{4\,T d^2}_{\text{attention, linear}} + \underbrace{2\,T^2 d}_{\text{attention, quadratic}}
 #      + \underbrace{2\,T d f}_{\text{feed-forward}}
 # $$ (eq-cost)
 #
-# multiply-accumulates. Downsampling by $r$ turns $T$ into $T / r$: the linear terms of the layers at the low resolution
+# {term}`multiply-accumulates <multiply-accumulate>`. {term}`Downsampling <downsampling>` by $r$ turns $T$ into $T / r$: the linear terms of the layers at the low resolution
 # fall to $1/r$, the quadratic one to $1/r^2$. What stays at full rate is the other layers, the samplers that were added,
 # and above all the waveform encoder, whose seven convolutions run before any frame is dropped. If the layers at the low
-# resolution took a share $s$ of the time, Amdahl's law leaves
+# resolution took a share $s$ of the time, Amdahl's law {cite:p}`amdahl1967validity` leaves {eq}`eq-amdahl`
 #
 # $$
 # \frac{t_{\text{down}}}{t_{\text{mono}}} = 1 - s \left( 1 - \frac{1}{r} \right) \;\ge\; 1 - s ,
 # $$ (eq-amdahl)
 #
-# however large $r$ is. The measured time over a duration $T$ of speech is fitted by
+# however large $r$ is. The measured time over a duration $T$ of speech is fitted by {eq}`eq-fit`
 #
 # $$
 # t(T) = a + b\,T + c\,T^2, \qquad a, b, c \ge 0 ,
@@ -84,7 +85,7 @@ use_style()
 # the overhead of a call, the work that grows with the speech, and attention's scores.
 #
 # Two references answer two questions. **HuBERT** {cite:p}`hsu2021hubert` has the same number of layers and no samplers:
-# what a user would otherwise run. The **control** (*mono*) has every module of MR-HuBERT {cite:p}`shi2024multiresolution`,
+# what a user would otherwise run. The {term}`control` (*mono*) has every module of MR-HuBERT {cite:p}`shi2024multiresolution`,
 # samplers included, and never downsamples: the ratio to it is the effect of downsampling alone.
 #
 # Times are taken in turn (A B C A B C ...) in one process after a warm-up, compared round by round, and given as medians
@@ -99,6 +100,8 @@ efficiency.table[["model", "measure", "part", "duration", "value", "low", "high"
 
 # %% [markdown]
 # ## Counted
+#
+# {numref}`fig-macs` adds up the multiply-accumulates of one forward pass, part by part.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Multiply-accumulates of one forward pass, by part, for HuBERT, the control, MR-HuBERT, the published ablations and two factors that nobody trained. The dark bar on the left is the waveform encoder: the same for all.", "name": "fig-macs"}, "image": {"alt": "Stacked horizontal bars, one for each configuration, with the total at the end of each."}}
 charts.macs_by_part(efficiency.table)
@@ -106,12 +109,14 @@ charts.macs_by_part(efficiency.table)
 Markdown(costs.counted(efficiency.table))
 
 # %% [markdown]
-# What if more layers ran at the low resolution, or at a lower one?
+# What if more layers ran at the low resolution, or at a lower one ({numref}`fig-savings`)?
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Colour is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two, and the U shape needs a layer before and one after.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
 charts.savings(efficiency.table)
 # %% [markdown]
 # ## Measured
+#
+# {numref}`fig-latency` has the time of a forward pass and its ratio to the control; the table below it has the numbers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Above: time for one utterance; points are medians with 95 % intervals, lines the fit with its band. Below: the ratio to the control, measured (points) and counted (dashed). The grey band is what the control reads against itself.", "name": "fig-latency"}, "image": {"alt": "Two panels over seconds of speech: computation time of three models, and their ratio to the control."}}
 charts.latency(efficiency.table)
@@ -123,6 +128,8 @@ costs.overview(efficiency.table).style.hide(axis="index")
 
 # %% [markdown]
 # ## Explained
+#
+# {numref}`fig-parts` sets the time of each part beside its count.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of each part: of time, measured, and of multiply-accumulates, counted. The interval drawn is that of the waveform encoder's time. What has time and no count is norms, activations and the calls themselves.", "name": "fig-parts"}, "image": {"alt": "Pairs of stacked bars, measured time above counted work, for each of three models."}}
 charts.time_by_part(efficiency.table)
@@ -132,8 +139,10 @@ Markdown(costs.explained(efficiency.table))
 # %% [markdown]
 # **What would change this.** Another machine, a GPU most of all, where overheads are a larger share and matrix products a
 # smaller one: `device`. Longer speech and batches: `setting`. Larger models, whose waveform encoder is a smaller share:
-# `size`. Other work on the machine while this page ran; the intervals, and the ratios withheld, show it. Efficiency says
-# nothing about quality: [what the layers are good for](05_downstream) is the next chapter.
+# `size`. Other work on the machine while this page ran; the intervals, and the ratios withheld, show it.
 
 # %% tags=["hide-input"]
 Markdown(costs.conclusion(efficiency.table))
+
+# %% [markdown]
+# Efficiency says nothing about quality. Next: [what the layers are good for](05_downstream).

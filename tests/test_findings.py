@@ -139,9 +139,45 @@ def test_what_could_not_be_used_is_counted(count):
 
 
 def test_conclusions_hold_the_verdicts():
-    verdicts = pd.DataFrame({"claim": [1, 2], "verdict": ["supports", "leaves open"]})
+    verdicts = pd.DataFrame({
+        "claim": [1, 2, 1], "verdict": ["supports", "leaves open", "not tested"], "source": [*["this run"] * 2, "experiment"],
+    })  # fmt: skip
     assert findings.conclusion(verdicts, "toy speech") == (
-        "**In this run (toy speech):** claim 1: **supports**; claim 2: **leaves open**."
+        "**In this run (toy speech):** claim 1: **supports**, **not tested** (experiment); claim 2: **leaves open**."
     )
     table = pd.DataFrame({"evidence": ["a", "b"], "value": [0.5, None], "low": [0.4, None], "high": [0.6, None]})
     assert findings.headline(table) == "Effects with 95 percent intervals: a 0.500 (0.400 to 0.600)."
+
+
+def test_the_first_chapter_ends_with_how_phones_fit_into_frames():
+    segments = pd.DataFrame({"unit": "phone", "start": 0.0, "end": [0.01, 0.03, 0.05, 0.07, 0.09]})
+    text = findings.extraction_conclusion(segments, "toy")
+    assert (
+        "half of the 5 phones last less than 50 ms; 20% are shorter than one frame of 20 ms, 40% than one of 40 ms"
+        in text
+    )
+    assert "80% than one of 80 ms" in text
+    assert "no phone has a time" in findings.extraction_conclusion(segments.assign(unit="frame20"), "toy")
+
+
+@pytest.mark.parametrize(
+    ("multi", "said"),
+    [(0.47, "is higher with words (+0.050, 95 % interval"), (0.37, "is lower with words (-0.050"), (0.425, "is not shown to differ with words (+0.005")],
+)  # fmt: skip
+def test_the_second_chapter_ends_with_what_the_interval_allows(multi, said):
+    table = tidy([row("mono", 1, 0.42), row("multi", 1, multi), row("multi", 0, 0.9, measure="shuffled"),
+                  row("multi", 1, 0.99, trial=0)])  # fmt: skip
+    text = findings.cca_conclusion(table, "toy")
+    assert said in text
+    assert text.startswith("**In this run (toy speech; untrained models (mono-small, multi-small))**")
+    assert text.endswith("in CCA.")
+
+
+def test_the_chapters_compare_what_differs_in_resolution_alone():
+    rows = [row("mono+aux", 1, 0.42), row("multi+aux", 1, 0.52), row("hubert", 1, 0.9)]
+    rows = [{**each, "measure": "adjusted", "view": view} for each in rows for view in ("word", "phone")]
+    text = findings.mutual_information_conclusion(tidy(rows), "toy")
+    assert "is higher with words (+0.100" in text
+    assert "and is higher with phones (+0.100" in text
+    alone = findings.mutual_information_conclusion(tidy(rows[-2:]), "toy")
+    assert "no two models that differ in their resolution alone" in alone

@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from multires.pages import check_pages, documents
+from multires.pages import check_pages, documents, mend
 
 TOC = "format: jb-book\nroot: book/index\nparts:\n  - caption: One\n    chapters:\n      - file: notebooks/01_first\n"
 
@@ -85,3 +85,26 @@ def test_a_folder_without_a_book(tmp_path):
     assert check_pages(tmp_path / "html", tmp_path / "_toc.yml") == [
         f"{tmp_path / 'html'} holds no book: build it first"
     ]
+
+
+def test_pages_are_mended_for_keyboards_screen_readers_and_no_network(html):
+    page = html / "notebooks" / "01_first.html"
+    head = (
+        "<script>const THEBE_JS_URL = 'https://example.org/thebe.js'</script><script src='../_static/sphinx-thebe.js'>"
+        "</script><script type='text/x-thebe-config'>{}</script><script>let kept = 1 < 2 && '</b>';</script>"
+        "<div class='sidebar-primary-items__start'><div class='sidebar-primary-item'><a href='#top'>Book</a></div></div>"
+        "<details><summary aria-label='Toggle hidden content'>Show the code</summary></details>"
+        "<table><tr><th></th><th>value</th></tr></table><pre>a  &lt; b\n  c</pre>"
+    )
+    page.write_text(page.read_text().replace("<article>", f"{head}<article>"))
+    mend(html)
+    mended = page.read_text()
+    assert "thebe" not in mended.lower()
+    assert "<script>let kept = 1 < 2 && '</b>';</script>" in mended
+    assert "<summary>Show the code</summary>" in mended
+    assert "<td></td><th>value</th>" in mended
+    assert 'role="navigation"' in mended
+    assert "<pre>a  &lt; b\n  c</pre>" in mended
+    assert _faults(html) == []
+    mend(html)
+    assert page.read_text() == mended

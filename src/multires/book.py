@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pandas as pd
@@ -24,14 +24,20 @@ from traitlets import default
 import multires
 from multires.errors import MultiresError
 from multires.notebooks import checkout
-from multires.pages import check_pages
+from multires.pages import check_pages, mend
+
+if TYPE_CHECKING:
+    from multires.run import Run
 
 LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
 """What the last notebook leaves in ``<workspace>/book`` for the landing page."""
 
+EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
+"""What the page on the models' curves includes."""
+
 _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
 _CONFIGURATION = ("_config.yml", "_toc.yml")
-_BUILDERS = ("book.py", "cli.py", "notebooks.py", "pages.py")
+_BUILDERS = ("book.py", "cli.py", "explorer.py", "notebooks.py", "pages.py")
 """Modules that no notebook's result depends on."""
 
 
@@ -80,7 +86,7 @@ def build_book(
         Where a notebook fails (with its cell and last error line), the build warns, or a page has a fault.
     """
     root = checkout() if root is None else root
-    _check_parameters(profile, data, seed, workspace)
+    run = _open(profile, data, seed, workspace)
     output = Path(output)
     executed = output / "notebooks" / profile
     parameters: dict[str, Any] = {"profile": profile, "seed": seed, "workspace": str(workspace)}
@@ -88,6 +94,8 @@ def build_book(
         parameters["data"] = str(data)
     _make_folder(executed)
     changed = _execute_all(root, executed, parameters, Path(workspace) / "book", force)
+    if (root / "book" / "explorer.md").is_file():
+        _keep_explorer(run, executed / "explorer", changed)
     assembled = output / "book" / profile
     _assemble(root, executed, assembled)
     html = output / "html" / profile
@@ -98,11 +106,26 @@ def build_book(
     return html / "index.html"
 
 
-def _check_parameters(profile: str, data: str | Path | None, seed: int, workspace: str | Path) -> None:
-    """Refuse at once what the first notebook would refuse."""
+def _open(profile: str, data: str | Path | None, seed: int, workspace: str | Path) -> Run:
+    """The run that the notebooks will open; refuses at once what the first of them would refuse."""
     from multires.run import open_run  # takes torch along, which checking pages does not need
 
-    open_run(profile, data=data, seed=seed, workspace=workspace, progress=False)
+    return open_run(profile, data=data, seed=seed, workspace=workspace, progress=False)
+
+
+def _keep_explorer(run: Run, folder: Path, changed: bool) -> None:
+    """The explorer's data, from the tables that the notebooks have left in the workspace, where they or it changed."""
+    from multires import explorer, findings, stages
+
+    key = _digest(Path(explorer.__file__).read_bytes())
+    stamp = folder / ".key"
+    if not changed and stamp.is_file() and stamp.read_text() == key:
+        return
+    print("explorer: gathering the curves", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    models = findings.models(stages.extraction(run).table)
+    explorer.write_page(folder, explorer.collect(run), run.corpus.name, models)
+    stamp.write_text(key)
 
 
 def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], landing: Path, force: bool) -> bool:
@@ -233,12 +256,24 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     (generated / "headline.md").write_text(
         f"```{{image}} /book/_generated/headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
     )
+    for name in EXPLORER if (executed / "explorer").is_dir() else ():
+        shutil.copy2(executed / "explorer" / name, generated / name)
+    _published_schematic(generated / "schematic.png")
     models_table().to_csv(generated / "models.csv", index=False)
     _parameter_table(root).to_csv(generated / "parameters.csv", index=False)
     _parity_summary(root).to_csv(generated / "parity.csv", index=False)
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
+
+
+def _published_schematic(path: Path) -> None:
+    """HuBERT, MR-HuBERT, the mono-resolution control and three resolutions at their real size, for the page on models."""
+    from multires.figures import schematic
+    from multires.models.registry import layers_of
+
+    tables, predicts_from = layers_of(("hubert_base", "b5-a", "mono_base", "b2-b"))
+    schematic(tables, predicts_from).savefig(path, dpi=150)
 
 
 def _parity_summary(root: Path) -> pd.DataFrame:
@@ -296,6 +331,7 @@ def _render(assembled: Path, html: Path, force: bool) -> None:
         said = (done.stdout + done.stderr).splitlines()
         told = [line for line in said if "WARNING" in line or "ERROR" in line] or said[-20:]
         raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(told))
+    mend(built)
     (built / stamp.name).write_text(key)
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)

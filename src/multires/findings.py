@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from multires.claims import paired_effect
+from multires.claims import THIS_RUN, Effect, paired_effect
 from multires.corpus.utterance import Corpus
 
 
@@ -78,17 +79,68 @@ def cca(table: pd.DataFrame) -> str:
 
 def _contrast(rows: pd.DataFrame, view: str, name: str) -> str:
     """The best layers with and without downsampling, compared."""
-    part = rows[(rows["view"] == view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
-    if part.empty:
-        return ""
-    best = part.loc[part.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
-    effect = paired_effect(best, "multi", "mono")
+    effect = _downsampling(rows, view)
     if effect is None:
         return ""
     return (
         f" The best layer with downsampling (multi) less the best without (mono): {effect.value:+.3f} "
         f"[{effect.low:+.3f}, {effect.high:+.3f}] in {name}."
     )
+
+
+def _downsampling(rows: pd.DataFrame, view: str) -> Effect | None:
+    """The best layer with downsampling less the best without, other things being equal; None where a model is missing."""
+    part = rows[(rows["view"] == view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
+    if part.empty:
+        return None
+    best = part.loc[part.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
+    return paired_effect(best, "multi", "mono") or paired_effect(best, "multi+aux", "mono+aux")
+
+
+def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
+    """The first chapter's last sentence: how phones fit into frames."""
+    phones = segments[segments["unit"] == "phone"]
+    if phones.empty:
+        return f"**In this run ({corpus} speech)** no phone has a time, so that frames stand for themselves only."
+    lengths = (phones["end"] - phones["start"]).to_numpy(float)
+    shares = ", ".join(
+        f"{(lengths < period - 1e-6).mean():.0%} than one of {1000 * period:.0f} ms" for period in (0.04, 0.08)
+    )
+    return (
+        f"**In this run ({corpus} speech)** half of the {len(lengths):,} phones last less than "
+        f"{1000 * float(np.median(lengths)):.0f} ms; {(lengths < 0.02 - 1e-6).mean():.0%} are shorter than one frame of 20 ms, "
+        f"{shares}, so that the coarser a layer, the more phones share a frame."
+    )
+
+
+def cca_conclusion(table: pd.DataFrame, corpus: str) -> str:
+    """The second chapter's last sentence: what the lower resolution changes in CCA with labels."""
+    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    return _resolution_conclusion(rows, "CCA", corpus)
+
+
+def mutual_information_conclusion(table: pd.DataFrame, corpus: str) -> str:
+    """The third chapter's last sentence: what the lower resolution changes in mutual information with labels."""
+    rows = table[table["trial"].isna() & (table["measure"] == "adjusted")]
+    return _resolution_conclusion(rows, "adjusted mutual information", corpus)
+
+
+def _resolution_conclusion(rows: pd.DataFrame, measure: str, corpus: str) -> str:
+    """One sentence: for words and phones, whether the best layer with downsampling is above the best without."""
+    heading = f"**In this run ({corpus} speech; {models(rows)})**"
+    found = {view: _downsampling(rows, view) for view in ("word", "phone")}
+    parts = [f"{_direction(effect)} with {view}s ({_interval(effect)})" for view, effect in found.items() if effect]
+    if not parts:
+        return f"{heading} there are no two models that differ in their resolution alone, so that {measure} says nothing about it."
+    return f"{heading} the best layer with downsampling, beside the best without, {' and '.join(parts)} in {measure}."
+
+
+def _direction(effect: Effect) -> str:
+    return "is higher" if effect.low > 0 else "is lower" if effect.high < 0 else "is not shown to differ"
+
+
+def _interval(effect: Effect) -> str:
+    return f"{effect.value:+.3f}, 95 % interval {effect.low:+.3f} to {effect.high:+.3f}"
 
 
 def cca_windows(table: pd.DataFrame) -> str:
@@ -233,5 +285,8 @@ def headline(table: pd.DataFrame) -> str:
 
 def conclusion(verdicts: pd.DataFrame, heading: str) -> str:
     """The chapter's last sentence."""
-    parts = [f"claim {row.claim}: **{row.verdict}**" for row in verdicts.itertuples()]
+    parts = []
+    for claim, part in verdicts.groupby("claim"):
+        found = [f"**{row.verdict}**" + ("" if row.source == THIS_RUN else f" ({row.source})") for row in part.itertuples()]
+        parts.append(f"claim {claim}: {', '.join(found)}")
     return f"**In this run ({heading}):** {'; '.join(parts)}."

@@ -44,6 +44,32 @@ def check_pages(html: Path, toc: Path, hidden: Sequence[str] = ()) -> list[str]:
     return faults
 
 
+def mend(html: Path) -> None:
+    """Bring built pages to what readers with a keyboard, a screen reader or no network need.
+
+    The theme names some buttons otherwise than they read, leaves the book's title outside every landmark, and adds the
+    scripts of Thebe, twice, which would fetch a kernel from elsewhere; pandas leaves header cells empty.
+    """
+    for page in sorted(html.rglob("*.html")):
+        soup = _soup(page)
+        if soup.find("body") is None:
+            continue
+        for script in soup.find_all("script"):
+            source, text = str(script.get("src", "")), script.get_text()
+            if "thebe" in source or "thebe" in str(script.get("type", "")) or "THEBE_JS_URL" in text:
+                script.decompose()
+        for node in soup.select(
+            "details > summary[aria-label], .theme-switch-button[aria-label], .search-button-field"
+        ):
+            del node["aria-label"]
+        for node in soup.select("th"):
+            if not node.get_text(strip=True):
+                node.name = "td"
+        for node in soup.select(".sidebar-primary-items__start > .sidebar-primary-item:first-child"):
+            node["role"], node["aria-label"] = "navigation", "Title of the book"
+        page.write_text(str(soup), encoding="utf-8")
+
+
 def documents(toc: Path) -> list[str]:
     """Every entry of a table of contents, the root first."""
     tree = yaml.safe_load(toc.read_text(encoding="utf-8"))

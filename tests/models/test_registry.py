@@ -7,7 +7,7 @@ import torch
 
 from multires.errors import MultiresError
 from multires.models import load_model, models_table
-from multires.models.registry import published
+from multires.models.registry import layers_of, published
 
 
 def test_every_published_checkpoint_has_a_key_and_an_address():
@@ -47,3 +47,12 @@ def test_an_unknown_name_lists_what_there_is():
         load_model("mono-base")
     with pytest.raises(MultiresError, match="HUBERT_BASE"):
         load_model("torchaudio:HUBERT")
+
+
+def test_layers_of_published_models_are_known_without_a_download():
+    layers, predicts_from = layers_of(("hubert_base", "mono_base"))
+    assert layers.groupby("model").size().to_dict() == {"hubert_base": 13, "mono_base": 13}
+    assert layers[layers["frame_period"] == 40]["label"].tolist() == ["M1", "M2", "M3", "M4"]
+    assert predicts_from == {"hubert_base": ("encoder.0.11",), "mono_base": ("decoder.0.3", "middle.3")}
+    with pytest.raises(MultiresError, match="no architecture is known here for 'b8-c'"):
+        layers_of(("b8-c",))

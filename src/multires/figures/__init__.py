@@ -5,6 +5,7 @@ from multires.figures.experiment import carries, factorial, training_curves
 from multires.figures.extraction import durations, extraction_summary, schematic, utterance
 from multires.figures.measures import (
     agreement,
+    all_curves,
     cca_by_layer,
     cca_by_window,
     cca_variants,
@@ -17,6 +18,7 @@ from multires.figures.style import use_style
 
 __all__ = [
     "agreement",
+    "all_curves",
     "carries",
     "cca_by_layer",
     "cca_by_window",

@@ -182,6 +182,18 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+def all_curves(curves: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Every measure of every layer, a panel each: what `multires.explorer.curves` gives."""
+    rows = curves.assign(name=curves["group"].str.partition(",")[0] + ": " + curves["panel"])
+    layers, acoustic = rows[rows["layer_index"].notna()], rows[rows["layer_index"].isna()]
+    ends = [rows.assign(value=rows[end]) for end in ("chance_low", "chance_high")]
+    acoustic = acoustic.assign(model=acoustic["condition"])
+    return layer_curves(
+        layers.astype({"layer_index": int}), panels="name", ylabel="", title=f"{corpus}; {models}",
+        baselines=pd.concat(ends).dropna(subset=["value"]), references=_references(acoustic, "name"),
+    )  # fmt: skip
+
+
 def _scores(table: pd.DataFrame) -> pd.DataFrame:
     """The means over trials, without baselines."""
     return table[table["trial"].isna() & (table["measure"] != "shuffled")]

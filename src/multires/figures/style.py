@@ -31,7 +31,7 @@ def use_style() -> None:
         context="notebook",
         style="whitegrid",
         rc={
-            "figure.dpi": 100,
+            "figure.dpi": 150,
             "savefig.dpi": 200,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",

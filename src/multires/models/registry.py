@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -125,6 +126,34 @@ def _row(key: str, description: str, reference: str, config: ModelConfig | None,
         "megabytes": round(count * 4 / 1e6, 1),
         "known_from": known_from,
     }
+
+
+def layers_of(keys: Sequence[str]) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
+    """The layers of published models, and those that they predict units from; nothing is downloaded or computed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a layer: model, layer, label, block, depth and frame_period (ms).
+    dict
+        For each model what `LayeredModel.predicts_from` gives.
+
+    Raises
+    ------
+    MultiresError
+        For a model that is not published, or whose architecture only its checkpoint tells.
+    """
+    rows, predicts_from = [], {}
+    for key in keys:
+        entry = published().get(key)
+        if entry is None or entry.config is None:
+            raise MultiresError(f"no architecture is known here for {key!r}: see `multires models`")
+        with torch.device("meta"):
+            model = MultiResHubert(entry.config, seed=None)
+        predicts_from[key] = model.predicts_from
+        rows += [{"model": key, "layer": layer.name, "label": layer.label, "block": layer.block, "depth": layer.index,
+                  "frame_period": 1000 * layer.frame_period} for layer in model.layers]  # fmt: skip
+    return pd.DataFrame(rows), predicts_from
 
 
 def parameter_count(config: ModelConfig) -> int:
