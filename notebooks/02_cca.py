@@ -38,13 +38,14 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; not needed by the embedded profile
+data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
 seed = 0  # of synthesis, of the sample of frames, of folds, shuffles and bootstraps
 workspace = "workspace"  # folder that keeps vectors and tables between runs
 models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
 layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
 device = "cpu"  # cpu, cuda or cuda:N, for extraction
 frames = 0  # frames sampled from each split; 0 for the profile's own number
+utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 views = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
 variant = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
 
@@ -55,7 +56,7 @@ from multires import figures, findings, open_run, stages
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None, views=views or None, variant=variant or None,
+    frames=frames or None, utterances=utterances or None, views=views or None, variant=variant or None,
 )  # fmt: skip
 figures.use_style()
 

@@ -52,8 +52,9 @@ from multires.figures import efficiency as charts
 from multires.figures.style import use_style
 
 run = open_run(
-    profile, data=".", seed=seed, workspace=workspace, device=device, efficiency_size=size, efficiency_setting=setting
-)
+    profile, data=".", seed=seed, workspace=workspace, device=device, efficiency_size=size, efficiency_setting=setting,
+    models="mel", reference_model="mel",  # the profile's own models play no part here: none is fetched
+)  # fmt: skip
 use_style()
 
 # %% [markdown]

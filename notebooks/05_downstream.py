@@ -37,14 +37,16 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; not needed by the embedded profile
+data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
 seed = 0  # of synthesis, of the sample of segments, of heads and bootstraps
 workspace = "workspace"  # folder that keeps vectors and tables between runs
 models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
 layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
 device = "cpu"  # cpu, cuda or cuda:N, for extraction
 frames = 0  # frames sampled from each split; 0 for the profile's own number
+utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 probe_instances = 0  # segments that train or test a probe at most; 0 for the profile's own number
+variant = ""  # of CCA: mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
 experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
 
 # %% tags=["hide-input"]
@@ -56,7 +58,8 @@ from multires.experiment_tables import all_effects, experiment_tables
 switched = experiment_tables(experiment)
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None, probe_instances=probe_instances or None,
+    frames=frames or None, utterances=utterances or None, variant=variant or None,
+    probe_instances=probe_instances or None,
 )  # fmt: skip
 figures.use_style()
 

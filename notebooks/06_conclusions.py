@@ -38,13 +38,15 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
 
 # %% tags=["parameters"]
 profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; not needed by the embedded profile
+data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
 seed = 0  # of synthesis, samples, folds, clusters, heads and bootstraps
 workspace = "workspace"  # folder that keeps vectors and tables between runs
 models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
 layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
 device = "cpu"  # cpu, cuda or cuda:N
 frames = 0  # frames sampled from each split; 0 for the profile's own number
+utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
+variant = ""  # of CCA: mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
 experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
 
 # %% tags=["hide-input"]
@@ -54,7 +56,7 @@ from multires import claims, figures, findings, landing, open_run, stages
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None,
+    frames=frames or None, utterances=utterances or None, variant=variant or None,
 )  # fmt: skip
 figures.use_style()
 
@@ -93,7 +95,9 @@ headline = figures.claims(decisive, corpus=run.corpus.name, models=findings.mode
 headline
 
 # %%
-judged.table[["claim", "source", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(precision=3)
+judged.table[["claim", "source", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(
+    precision=3
+)
 
 # %% tags=["remove-cell"]
 landing.write_landing(

@@ -7,7 +7,10 @@ import pytest
 
 from multires import cli
 
-COMMANDS = ("extract", "cca", "mi", "probe", "efficiency", "claims", "experiment", "models", "convert", "book")
+COMMANDS = (
+    "extract", "cca", "mi", "probe", "efficiency", "claims", "report", "sweep", "pretrain", "experiment", "models",
+    "convert", "plan", "book",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -58,11 +61,19 @@ def test_every_command_explains_its_options(shell, command):
         (["claims", "--profile", "librispeech", "--data", "no/such"], "data: there is no folder no/such"),
         (["extract", "--profile", "librispeech"], "set data"),
         (["extract", "--workspace", "file/inside"], "cannot be written"),
-        (["efficiency", "--size", "huge"], "unknown efficiency_size 'huge'"),
+        (["efficiency", "--size", "huge"], "unknown size 'huge': choose one of small, base, large, xlarge"),
         (["claims", "--seed", "abc"], "'--seed'"),
         (["cca", "--frames", "many"], "'--frames'"),
         (["cca", "--tempo", "3"], "--tempo"),
         (["sing"], "No such command 'sing'"),
+        (["cca", "--utterances", "0"], "utterances must be a whole number of at least 1"),
+        (["sweep", "--seeds", "0,x"], "seeds must be a whole number of at least 0, not 'x'"),
+        (["sweep", "--models", "none*"], "no model is called 'none*': choose among"),
+        (["sweep", "--measures", "smell"], "unknown measure 'smell': choose one of extract, cca, mi, probe"),
+        (["pretrain", "--condition", "stereo"], "unknown condition 'stereo': choose one of hubert"),
+        (["pretrain", "--corpus", "librispeech"], "is read from a folder"),
+        (["report", "file/below", "--formats", "docx"], "unknown format 'docx': choose one of csv, tex, pdf, svg"),
+        (["plan", "--profile", "papers"], "unknown profile 'papers'"),
         (["convert", "absent.pt", "out.safetensors"], "absent.pt"),
     ],
 )

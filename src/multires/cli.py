@@ -148,6 +148,7 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
     run = open_run(
         profile, data=".", seed=seed, workspace=workspace, device=device,
         efficiency_size=size or None, efficiency_setting=setting or None,
+        models="mel", reference_model="mel",  # the profile's own models play no part here: none is fetched
     )  # fmt: skip
     result = stages.efficiency(run)
     _show(result, output, ["model", "measure", "part", "duration", "batch", "value", "low", "high", "unit"])
@@ -295,6 +296,17 @@ def convert(source: Annotated[str, typer.Argument(help="A checkpoint file, such 
     from multires.models import convert as convert_checkpoint
 
     typer.echo(convert_checkpoint(Path(source), target))
+
+
+@app.command()
+def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = Path("workspace"), models: Models = "",
+         layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None) -> None:  # fmt: skip
+    """Say what a profile would download, store and take, and stop; every other command says it before it begins."""
+    from multires.plan import make_plan
+    from multires.profiles import get_profile
+
+    chosen = get_profile(profile, models=models or None, frames=frames, utterances=utterances)
+    typer.echo(make_plan(chosen, data or None, workspace, device=device, layers=tuple(_listed(layers)) or None))
 
 
 @app.command()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -160,9 +161,15 @@ def _checkpoints(profile: Profile) -> list[tuple[str, float, str]]:
     for name in dict.fromkeys((*profile.models, profile.reference_model)):
         entry = published().get(name)
         if entry is not None and not is_here(name):
-            copies = 0.0 if entry.config is None else _FAIRSEQ_COPIES * parameter_count(entry.config) * 4 / 1e6
-            found.append((f"checkpoint {name}, about", copies, entry.url))
+            found.append((f"checkpoint {name}, about", _checkpoint_size(name), entry.url))
     return found
+
+
+@cache
+def _checkpoint_size(name: str) -> float:
+    """MB of a published file; 0 where its architecture is known only to itself."""
+    config = published()[name].config
+    return 0.0 if config is None else _FAIRSEQ_COPIES * parameter_count(config) * 4 / 1e6
 
 
 def _vectors(profile: Profile, splits: tuple[str, ...], layers: tuple[str, ...] | None) -> float:
@@ -183,6 +190,7 @@ def _vectors(profile: Profile, splits: tuple[str, ...], layers: tuple[str, ...] 
     return total / 1e6
 
 
+@cache
 def _layers_of(name: str) -> tuple[Layer, ...]:
     """A model's layers, without fetching a published one."""
     entry = published().get(name)
@@ -191,7 +199,7 @@ def _layers_of(name: str) -> tuple[Layer, ...]:
     if entry.config is None:
         return ()
     with torch.device("meta"):
-        return tuple(MultiResHubert(replace(entry.config), seed=None).layers)
+        return tuple(MultiResHubert(entry.config, seed=None).layers)
 
 
 def _speed(device: str) -> float:

@@ -195,5 +195,5 @@ def _check(profile: Profile) -> None:
         choose("view", view, VIEWS)
     choose("corpus", profile.corpus, ("embedded", "librispeech", "folder"))
     choose("variant", profile.variant, ("mean", "svcca", "pwcca", "layerwise-analysis", "cka"))
-    choose("efficiency_setting", profile.efficiency_setting, ("quick", "thorough"))
-    choose("efficiency_size", profile.efficiency_size, ("small", "base", "large", "xlarge"))
+    choose("setting", profile.efficiency_setting, ("quick", "thorough"))
+    choose("size", profile.efficiency_size, ("small", "base", "large", "xlarge"))
