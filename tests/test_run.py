@@ -100,6 +100,18 @@ def test_a_table_that_does_not_match_its_provenance_is_made_again(tmp_path, caps
     assert {file.suffix for file in (tmp_path / "tables").iterdir() if file.is_file()} == {".json", ".parquet"}
 
 
+def test_a_table_that_depends_on_no_speech_serves_every_profile(tmp_path):
+    def given(value):
+        return lambda: pd.DataFrame({name: [value] for name in COLUMNS})
+
+    first = open_run(workspace=tmp_path, progress=False)
+    other = open_run("librispeech", data=tmp_path, workspace=tmp_path, progress=False)
+    assert first.table("cost", {}, given(0.5), corpus=False).table["value"].item() == 0.5
+    found = other.table("cost", {}, given(0.7), corpus=False)
+    assert found.table["value"].item() == 0.5
+    assert found.source["profile"] == "embedded", "the provenance names the run that made it"
+
+
 def test_a_second_run_waits_for_the_table_that_the_first_makes(tmp_path, capsys):
     begun, go_on = threading.Event(), threading.Event()
     made = []

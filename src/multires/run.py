@@ -234,7 +234,9 @@ class Run:
             speech = {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, **sample}
         parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
         key = _digest(_code(_COMPUTES), stage, parameters)
-        path = self.workspace / "tables" / f"{self.profile.name}-{stage}-{key}.parquet"
+        # What depends on no speech serves every profile of the workspace.
+        name = f"{self.profile.name}-{stage}" if corpus else stage
+        path = self.workspace / "tables" / f"{name}-{key}.parquet"
         kept, _ = _kept(path, key, parameters)
         if kept is not None:
             return kept
