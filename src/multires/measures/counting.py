@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -28,7 +30,12 @@ PARTS = (
 
 
 def count(
-    config: ModelConfig, seconds: float, *, batch: int = 1, piece: int | None = WaveformEncoder.PIECE
+    config: ModelConfig,
+    seconds: float,
+    *,
+    batch: int = 1,
+    piece: int | None = WaveformEncoder.PIECE,
+    depths: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     r"""Parameters and multiply-accumulates of one forward pass over all layers, in closed form.
 
@@ -48,6 +55,8 @@ def count(
         Number of waveforms.
     piece
         Frames that the waveform encoder computes at a time, which overlap a little: as on a CPU; None on a GPU.
+    depths
+        Layers of each block in place of the configuration's own. A block may have none here, which a model cannot.
 
     Returns
     -------
@@ -58,16 +67,32 @@ def count(
     Raises
     ------
     MultiresError
-        Where `seconds` holds no frame or `batch` is not positive.
+        Where `seconds` holds no frame, `batch` is not positive, or `depths` does not fit the blocks.
     """
-    samples = _samples(config, seconds)
     if batch < 1:
         raise MultiresError(f"batch is {batch}: give a positive number of waveforms")
+    table = pd.DataFrame(_rows(config, seconds, piece, tuple(config.depths if depths is None else depths)))
+    table["macs"] *= batch
+    return table
+
+
+@lru_cache(maxsize=4096)
+def count_total(
+    config: ModelConfig, seconds: float, *, piece: int | None = None, depths: tuple[int, ...] | None = None
+) -> int:
+    """All multiply-accumulates of one waveform: the sum of what `count` gives."""
+    return sum(row["macs"] for row in _rows(config, seconds, piece, depths or config.depths))
+
+
+def _rows(config: ModelConfig, seconds: float, piece: int | None, depths: tuple[int, ...]) -> list[dict[str, Any]]:
+    if len(depths) != len(config.depths) or min(depths) < 0:
+        raise MultiresError(f"depths {depths}: give {len(config.depths)} numbers of layers of at least 0")
+    samples = _samples(config, seconds)
     rows = _front(config, samples, piece)
     frames = rows[-1]["frames"]
     resolutions, depth = config.frame_periods, len(config.ratios)
     across: list[int] = []
-    for index, layers in enumerate(config.depths):
+    for index, layers in enumerate(depths):
         level = config.block_resolutions[index]
         if depth and index > depth:
             up, down = config.ratios[level][1], config.ratios[level][0]
@@ -82,12 +107,10 @@ def count(
         elif index > depth:
             # A decoder may see one frame more than the encoder beside it; from their sum on it is gone.
             frames = min(frames, across[level])
-    rows.append(_row("norms and mask embedding", "conv", resolutions[0], 0, 0, _small_parameters(config)))
+    rows.append(_row("norms and mask embedding", "conv", resolutions[0], 0, 0, _small_parameters(config, depths)))
     heads = sum(config.final_dim * (config.width + 1) + classes * config.final_dim for classes in config.classes)
     rows.append(_row("prediction heads", "heads", resolutions[0], 0, 0, heads))
-    table = pd.DataFrame(rows)
-    table["macs"] *= batch
-    return table
+    return rows
 
 
 def count_measured(model: MultiResHubert, seconds: float, *, batch: int = 1, seed: int = 0) -> pd.DataFrame:
@@ -108,7 +131,8 @@ def count_measured(model: MultiResHubert, seconds: float, *, batch: int = 1, see
     generator = torch.Generator().manual_seed(seed)
     waveforms = torch.randn(batch, samples, generator=generator).to(parameter.device, parameter.dtype)
     counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_flops})
-    with torch.inference_mode(), counter:
+    # The counter knows PyTorch's own products, not oneDNN's.
+    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False), counter:
         model(waveforms)
     counted: dict[tuple[str, str], int] = {}
     leaves = _leaves(model)
@@ -268,9 +292,9 @@ def _sampler(
     return _row("samplers", name, period, out, macs, parameters)
 
 
-def _small_parameters(config: ModelConfig) -> int:
+def _small_parameters(config: ModelConfig, depths: Sequence[int]) -> int:
     """The norm of the features, two norms a layer, one a block, and the mask embedding."""
-    norms = 2 * sum(config.depths) + len(config.depths)
+    norms = 2 * sum(depths) + len(depths)
     return 2 * config.convolutions[-1][0] + 2 * config.width * norms + config.width
 
 

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from multires.models.products import Linear, attention, product
+
 Record = Callable[[str, Tensor, Tensor], None]
 """Receives a name, frames ``(batch, frames, dim)`` and lengths ``(batch,)`` of each place that a model passes."""
 
@@ -119,28 +121,43 @@ class WaveformEncoder(nn.Module):
         self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, "batch frames channels"]:
         """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
-        weights, biases = self._taps(waveforms, lengths)
+        waveforms = waveforms.float()
+        weight, bias = self._first(waveforms, lengths)
+        weights = self._taps()
         frames, hop, field = waveforms.shape[1], 1, 1
         for _, kernel, stride in self.shapes:
             frames = (frames - kernel) // stride + 1
             field, hop = field + (kernel - 1) * hop, hop * stride
         piece = frames if waveforms.is_cuda or torch.is_grad_enabled() else self.PIECE
         pieces = [
-            self._local(waveforms[:, first * hop : (min(first + piece, frames) - 1) * hop + field], weights, biases)
+            self._local(
+                waveforms[:, first * hop : (min(first + piece, frames) - 1) * hop + field], weight, bias, weights
+            )
             for first in range(0, frames, piece)
         ]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def _taps(
+    def _first(
         self, waveforms: Tensor, lengths: Tensor | None
-    ) -> tuple[list[Float[Tensor, "batch taps channels"]], list[Tensor | None]]:
-        """Each convolution as a matrix from its taps to its channels, and its bias, with the group norm folded in."""
-        modules: list[Any] = list(self.convolutions)
-        weights = [c.weight.permute(2, 1, 0).flatten(0, 1)[None] for c in modules]
-        biases: list[Tensor | None] = [c.bias for c in modules]
+    ) -> tuple[Float[Tensor, "#batch taps channels"], Float[Tensor, "#batch 1 channels"] | None]:
+        """The first convolution as a matrix from its taps to its channels, and its bias, in float32 as waveforms are.
+
+        The group norm is folded in.
+        """
+        convolution: Any = self.convolutions[0]
+        weight = convolution.weight[:, 0].T.float()
         if self.norm == "group":
-            weights[0], biases[0] = self._normalized(weights[0][0], waveforms, lengths)
-        return weights, biases
+            return self._normalized(weight, waveforms, lengths)
+        return weight[None], None if convolution.bias is None else convolution.bias.float()[None, None]
+
+    def _taps(self) -> list[list[Float[Tensor, "out taps_channels"]]]:
+        """Each further convolution as matrices: the taps within a stride as one, and each beyond as another."""
+        matrices = []
+        further: list[Any] = list(self.convolutions)[1:]
+        for convolution, (_, _, stride) in zip(further, self.shapes[1:], strict=True):
+            taps = convolution.weight.permute(0, 2, 1)
+            matrices.append([taps[:, :stride].flatten(1), *(taps[:, i] for i in range(stride, taps.shape[1]))])
+        return [[matrix.contiguous() for matrix in each] for each in matrices]
 
     def _normalized(
         self, weight: Float[Tensor, "taps channels"], waveforms: Tensor, lengths: Tensor | None
@@ -167,11 +184,19 @@ class WaveformEncoder(nn.Module):
         return (w * scale).to(weight.dtype), (norm.bias.double() - (mean @ w) * scale).to(weight.dtype)
 
     def _local(
-        self, waveforms: Tensor, weights: list[Tensor], biases: list[Tensor | None]
+        self, waveforms: Tensor, weight: Tensor, bias: Tensor | None, weights: list[list[Tensor]]
     ) -> Float[Tensor, "batch frames channels"]:
-        x = waveforms[..., None]
-        for index, (_, kernel, stride) in enumerate(self.shapes):
-            x = _convolved(x, weights[index], biases[index], kernel, stride)
+        _, kernel, stride = self.shapes[0]
+        taps = waveforms.unfold(1, kernel, stride)
+        first: Any = self.convolutions[0]
+        x = taps @ weight if bias is None else torch.baddbmm(bias, taps, weight.expand(len(taps), -1, -1))
+        if first.weight.dtype is not torch.float32:
+            x = x.to(first.weight.dtype)
+        convolutions: list[Any] = list(self.convolutions)
+        for index, convolution in enumerate(convolutions):
+            if index:
+                _, kernel, stride = self.shapes[index]
+                x = _convolved(x, weights[index - 1], convolution.bias, kernel, stride)
             if self.norm == "layer":
                 x = self.norms[index](x)
             x = _gelu(x)
@@ -180,32 +205,17 @@ class WaveformEncoder(nn.Module):
 
 def _convolved(
     x: Float[Tensor, "batch time channels"],
-    weight: Float[Tensor, "batch taps_channels out"],
+    weights: list[Float[Tensor, "out taps_channels"]],
     bias: Tensor | None,
     kernel: int,
     stride: int,
 ) -> Float[Tensor, "batch frames out"]:
-    """A convolution with the channels last: the taps within a stride as one matrix product, those beyond as another."""
-    batch, time, channels = x.shape
-    frames = (time - kernel) // stride + 1
-    if channels == 1:
-        taps = x[..., 0].unfold(1, kernel, stride)
-        return (
-            torch.matmul(taps, weight)
-            if bias is None
-            else torch.baddbmm(bias.to(x.dtype).expand(batch, 1, weight.shape[-1]), taps, weight.expand(batch, -1, -1))
-        )
-    within = min(kernel, stride)
-    head = x[:, : frames * stride].unflatten(1, (frames, stride))[:, :, :within].flatten(2)
-    matrix = weight[0]
-    y = (
-        torch.matmul(head, matrix[: within * channels])
-        if bias is None
-        else F.linear(head, matrix[: within * channels].T, bias)
-    )
-    for tap in range(within, kernel):
-        rest = x[:, tap : tap + (frames - 1) * stride + 1 : stride]
-        y = torch.baddbmm(y, rest, matrix[tap * channels : (tap + 1) * channels].expand(batch, -1, -1))
+    """A convolution with the channels last, as products."""
+    frames = (x.shape[1] - kernel) // stride + 1
+    head = x[:, : frames * stride].unflatten(1, (frames, stride))[:, :, : min(kernel, stride)].flatten(2)
+    y = product(head, weights[0], bias)
+    for tap, weight in enumerate(weights[1:], start=stride):
+        y = product(x[:, tap : tap + (frames - 1) * stride + 1 : stride], weight, plus=y)
     return y
 
 
@@ -240,8 +250,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def forward(
         self, x: Float[Tensor, "batch frames dim"], attend: Bool[Tensor, "batch 1 1 frames"] | None
@@ -249,9 +259,7 @@ class SelfAttention(nn.Module):
         """Attend to the frames where `attend` is true, to all where it is None."""
         batch, frames, width = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout)
-        return self.out(y.transpose(1, 2).reshape(batch, frames, width))
+        return self.out(attention(q, k, v, attend, self.dropout if self.training else 0.0))
 
 
 class TransformerLayer(nn.Module):
@@ -263,8 +271,8 @@ class TransformerLayer(nn.Module):
         self.regularization = regularization
         self.attention = SelfAttention(width, heads, regularization.attention_dropout)
         self.attention_norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, ffn)
-        self.down = nn.Linear(ffn, width)
+        self.up = Linear(width, ffn)
+        self.down = Linear(ffn, width)
         self.feed_forward_norm = nn.LayerNorm(width)
 
     def feed_forward(self, x: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
