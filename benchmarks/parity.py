@@ -1,7 +1,9 @@
 """Largest difference from fairseq, architecture by architecture and layer by layer.
 
-python -m benchmarks.parity --csv book/data/parity.csv     the table of the book, its provenance beside it
-python -m benchmarks.parity --json                         the same as JSON
+python -m benchmarks.parity --audio *.flac --csv book/data/parity.csv     the book's table, its provenance beside it
+python -m benchmarks.parity --json                                       the same as JSON, on noise
+
+Every architecture of base size and one large model at full width, the other large ones at 128 with all their switches.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from multires.results import provenance
 ABSOLUTE, RELATIVE = 1e-4, 1e-5
 """Allowed in float32: the largest difference, and the norm of the difference over the norm of fairseq's output."""
 
-LENGTHS = (400, 719, 16_000, 52_321, 240_000)
-"""Samples: one frame, just short of two, 1 s, odd, 15 s."""
+LENGTHS = (400, 719, 16_000, 52_321, 240_000, 480_000)
+"""Samples: one frame, just short of two, 1 s, odd, 15 s, 30 s."""
+
+NARROW = tuple(name for name in FAMILIES if name not in BASE_FAMILIES and name != "large")
+"""Architectures that are compared at a width of 128: what they add to the others are switches."""
 
 
 def compare(
@@ -48,13 +53,15 @@ def compare(
 
 
 def parity_table(
-    families: Sequence[str] = BASE_FAMILIES,
+    families: Sequence[str] = tuple(FAMILIES),
     *,
     lengths: Sequence[int] = LENGTHS,
-    narrow: bool = False,
+    narrow: Sequence[str] = NARROW,
     speech: Float[Tensor, " samples"] | None = None,
 ) -> pd.DataFrame:
     """One row for each architecture and place: the largest differences over `lengths` of `speech` (noise where None).
+
+    Those in `narrow` are compared at a width of 128.
 
     Raises
     ------
@@ -66,25 +73,29 @@ def parity_table(
     rows = []
     for name in families:
         family = FAMILIES[choose("family", name, list(FAMILIES))]
+        family = family.narrow() if name in narrow else family
         with tempfile.TemporaryDirectory() as folder:
-            reference = build_reference(family.narrow() if narrow else family, Path(folder))
+            reference = build_reference(family, Path(folder))
             model = load_checkpoint(reference.path)
         for samples in lengths:
             for place, absolute, relative in compare(reference, model, speech[:samples]):
-                rows.append((name, family.keys, place, absolute, relative))
-    table = pd.DataFrame(rows, columns=["architecture", "checkpoints", "place", "absolute", "relative"])
-    return table.groupby(["architecture", "checkpoints", "place"], sort=False, as_index=False).max()
+                rows.append((name, family.keys, family.width, place, absolute, relative))
+    keys = ["architecture", "checkpoints", "width", "place"]
+    table = pd.DataFrame(rows, columns=[*keys, "absolute", "relative"])
+    return table.groupby(keys, sort=False, as_index=False).max()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--csv", type=Path, help="write the table here, and its provenance beside it")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    parser.add_argument("--families", nargs="+", default=list(BASE_FAMILIES), help=f"of {', '.join(FAMILIES)}")
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), help=f"of {', '.join(FAMILIES)}")
     parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS), help="samples")
-    parser.add_argument("--narrow", action="store_true", help="128 wide, all switches the same")
+    parser.add_argument("--narrow", nargs="*", default=list(NARROW), help="families compared at a width of 128")
     parser.add_argument("--audio", type=Path, nargs="+", help="speech at 16 kHz, joined; noise where none is given")
     given = parser.parse_args()
+    for name in given.narrow:
+        choose("family", name, list(FAMILIES))
     speech = None
     if given.audio:
         import soundfile

@@ -22,6 +22,9 @@ _LARGE = {
     "encoder_embed_dim": 1024, "encoder_ffn_embed_dim": 4096, "encoder_attention_heads": 16, "encoder_layers": 8,
     "final_dim": 768, "extractor_mode": "layer_norm", "layer_norm_first": True,
 }  # fmt: skip
+_XLARGE = {
+    **_LARGE, "encoder_embed_dim": 1280, "encoder_ffn_embed_dim": 5120, "encoder_layers": 16, "final_dim": 1024,
+}  # fmt: skip
 _NARROW = {"encoder_embed_dim": 128, "encoder_ffn_embed_dim": 256, "encoder_attention_heads": 4, "final_dim": 32}
 _NARROW_CONVOLUTIONS = "[(64,10,5)] + [(64,3,2)] * 4 + [(64,2,2)] * 2"
 
@@ -49,6 +52,11 @@ class Family:
         """One block, or U-shaped."""
         return "label_rate_ratios" not in self.model
 
+    @property
+    def width(self) -> int:
+        """Of a Transformer layer."""
+        return int(self.model.get("encoder_embed_dim", 768))
+
     def narrow(self) -> Family:
         """The same switches at a width that a test affords."""
         model = {**self.model, **_NARROW, "conv_feature_layers": _NARROW_CONVOLUTIONS}
@@ -59,14 +67,18 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "hubert": Family("hubert_base", {"encoder_layers": 12}),
-    "4-4-4": Family("mono_base, multi_base, b4-a, b7-a to b7-d", {"label_rate_ratios": [1, 2]}),
+    "4-4-4": Family("mono_base, multi_base, b7-a to b7-d", {"label_rate_ratios": [1, 2]}),
     "2-4-6": Family("b1-a", {"label_rate_ratios": [1, 2], "override_encoder_layers": "[2,4,6]"}),
     "5-2-5": Family("b1-b", {"label_rate_ratios": [1, 2], "override_encoder_layers": "[5,2,5]"}),
     "6-4-2": Family("b1-c", {"label_rate_ratios": [1, 2], "override_encoder_layers": "[6,4,2]"}),
     "3-2-2-2-3": Family("b2-a", {"label_rate_ratios": [1, 2, 1, 2], "override_encoder_layers": "[3,2,2,2,3]"}),
     "2-2-4-2-2": Family("b2-b", {"label_rate_ratios": [1, 2, 1, 2], "override_encoder_layers": "[2,2,4,2,2]"}),
     "2-2-2-2-2": Family("b2-c", {"label_rate_ratios": [1, 2, 1, 2], "encoder_layers": 2}),
-    "plain": Family("b3-a, b4-b", {"label_rate_ratios": [1, 2], "use_plain_updownsample": True}),
+    "plain": Family("b3-a", {"label_rate_ratios": [1, 2], "use_plain_updownsample": True}),
+    "single target": Family("b4-a", {"label_rate_ratios": [1, 2], "use_single_target": True}),
+    "plain, single target": Family(
+        "b4-b", {"label_rate_ratios": [1, 2], "use_plain_updownsample": True, "use_single_target": True}
+    ),
     "mono": Family("b5-a", {"label_rate_ratios": [1, 1]}),
     "3-3-3": Family("b6-a", {"label_rate_ratios": [1, 2], "encoder_layers": 3}),
     "mono 3-3-3": Family("b6-b", {"label_rate_ratios": [1, 1], "encoder_layers": 3}),
@@ -80,12 +92,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "ratio 2:3": Family("20 and 30 ms", {"label_rate_ratios": [2, 3], "conv_adapator_kernal": 3}),
     "large": Family("mono_large, multi_large_400k, multi_large_600k", {**_LARGE, "label_rate_ratios": [1, 2]}, True),
+    "xlarge": Family("mono_xlarge_v1, mono_xlarge_v2", {**_XLARGE, "label_rate_ratios": [1, 2]}, True),
     "large, no input normalization": Family("b8-a", {**_LARGE, "label_rate_ratios": [1, 2]}),
     "large, plain": Family(
         "multi_large_simple", {**_LARGE, "label_rate_ratios": [1, 2], "use_plain_updownsample": True}, True
     ),
     "large, convolution bias": Family("no published one", {**_LARGE, "label_rate_ratios": [1, 2], "conv_bias": True}),
-    "hubert large": Family("hubert_large, hubert_xlarge", {**_LARGE, "encoder_layers": 24}, True),
+    "hubert large": Family("hubert_large", {**_LARGE, "encoder_layers": 24}, True),
+    "hubert xlarge": Family("hubert_xlarge", {**_XLARGE, "encoder_layers": 48}, True),
 }
 """Every distinct architecture of the registry, and the switches that fairseq has beside them."""
 
