@@ -100,9 +100,9 @@ def judge_experiment(effects: pd.DataFrame, carried: pd.DataFrame, source: str) 
             name: _turned(wide.loc[(score, name)], score) if (score, name) in wide.index else None
             for name in ("auxiliary loss", "downsampling")
         }
-        if None in found.values():
-            continue
         auxiliary, downsampling = found["auxiliary loss"], found["downsampling"]
+        if auxiliary is None or downsampling is None:
+            continue
         about_words = score.startswith(("word", "part_of_speech"))
         if ", weighted sum" in score:
             rows.append(_switched(1, score, auxiliary, _auxiliary_verdict(auxiliary, downsampling), short))

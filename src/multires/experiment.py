@@ -6,6 +6,7 @@ From a shell, each line continuing where it was stopped::
     python -m multires.experiment --seeds 0 1 2                          # the embedded corpus, an hour or two on 2 cores
     python -m multires.experiment --size gpu --device cuda --seeds 0 1 2 3 4
     python -m multires.experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda
+    torchrun --nproc-per-node 8 -m multires.experiment --size gpu --device cuda      # the same on 8 GPUs
 
 Set OMP_NUM_THREADS to the cores that are free. Models and tables come to lie in ``experiment/<corpus>``; what ships with
 the package is copied from there: the tables to ``src/multires/data/experiment``, models to ``models/pretrained``.
@@ -32,6 +33,7 @@ from multires.factorial import carries, effects
 from multires.models.checkpoint import load_checkpoint, save_model
 from multires.models.mr_hubert import ModelConfig, MultiResHubert, preset
 from multires.models.pretrain import Recipe, pretrain, training_log, warm_start
+from multires.models.processes import Processes, own_device
 from multires.models.targets import Labeller, Speech, Units, cepstral_units, layer_units, load_speech
 from multires.results import provenance, write_table
 from multires.run import ACOUSTIC, open_run
@@ -173,12 +175,18 @@ def main_experiment(
     if corpus != "embedded" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
     root = Path(out) / corpus
+    device = own_device(device)
+    team = Processes(torch.device(device))
+    progress = progress and team.first
     loaded = _load(corpus, data, chosen, progress)
     material = _material(loaded, corpus, device, progress)
-    print(estimate(material, chosen, conditions, seeds, device), flush=True)
+    if team.count == 1 or estimate_only:
+        print(estimate(material, chosen, conditions, seeds, device), flush=True)
     if estimate_only:
         return root
     models = train_all(material, chosen, conditions, seeds, root / "models", progress=progress)
+    if not team.first:
+        return root / "tables"
     models.update(_untrained(chosen, conditions, root / "models"))
     scores = _score(corpus, data, chosen, models, root, device, progress)
     source = provenance(
@@ -271,13 +279,15 @@ def _second(
 
 
 def _warm(material: Material, size: Size, seed: int, path: Path, progress: bool) -> dict[str, torch.Tensor]:
-    if not path.exists():
+    team = Processes(material.speech.samples.device)
+    if team.first and not path.exists():
         values = warm_start(
             condition_config("hubert", size), material.speech, size.recipe, seed=seed, progress=progress
         )
         partial = path.with_name(f".{path.name}")
         save_file(values, partial)
         partial.replace(path)
+    team.wait()
     return load_file(path)
 
 

@@ -29,6 +29,7 @@ from multires.errors import MultiresError, choose
 from multires.models.checkpoint import read_header, save_model
 from multires.models.encoder import Regularization
 from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs
+from multires.models.processes import Processes
 from multires.models.targets import HOP, WINDOW, Cepstra, Speech, Units
 from multires.storage import making, replace_file
 
@@ -250,9 +251,10 @@ def targets_at(units: Int[Tensor, "batch fine"], frames: int, frame_period: floa
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and accuracy over the masked frames of one resolution of a batch."""
+    """Loss and accuracy over the masked frames of one resolution of a batch, and how many these are."""
 
     frame_period: float
+    count: Int[Tensor, ""]
     loss: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
 
@@ -269,7 +271,7 @@ def masked_prediction(
         target = targets_at(units, resolution.frames.shape[1], resolution.frame_period)[resolution.mask]
         logits = model.logits(head, resolution.frames[resolution.mask])
         hit = (logits.argmax(1) == target).float().mean()
-        scores.append(Score(resolution.frame_period, F.cross_entropy(logits, target), hit))
+        scores.append(Score(resolution.frame_period, resolution.mask.sum(), F.cross_entropy(logits, target), hit))
     return scores, outputs.feature_penalty
 
 
@@ -291,7 +293,8 @@ def pretrain(
 
     Every random choice is a function of the seed and the step, so that conditions share data order and masks, and a
     run that was interrupted continues from ``<out>.checkpoint`` to the same weights. Ctrl-C finishes the step, writes
-    that file, and raises KeyboardInterrupt. Runs on the device that holds the speech.
+    that file, and raises KeyboardInterrupt. Runs on the device that holds the speech; started by ``torchrun``, each
+    process takes its share of every batch (see `multires.models.processes`).
 
     Parameters
     ----------
@@ -328,15 +331,18 @@ def pretrain(
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = out.with_name(out.name + ".checkpoint")
     end = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    with making(out), _reproducible(speech.samples.device), _interrupts() as interrupted:
-        if out.exists():  # another process was at it
+    team = Processes(speech.samples.device)
+    alone = making(out) if team.first else contextlib.nullcontext()
+    with alone, _reproducible(speech.samples.device), _interrupts() as interrupted:
+        if team.count == 1 and out.exists():  # another process was at it
             return out
-        training = _Training(config, speech, units, recipe, seed, held_out, warm)
+        training = _Training(config, speech, units, recipe, seed, held_out, warm, team)
         if checkpoint.exists():
             training.load(checkpoint)
         saved = time.monotonic()
-        with tqdm(total=recipe.steps, initial=training.step, desc=key, unit="step", disable=not progress) as bar:
-            while training.step < end and not interrupted.is_set():
+        shown = progress and team.first
+        with tqdm(total=recipe.steps, initial=training.step, desc=key, unit="step", disable=not shown) as bar:
+            while training.step < end and not team.any(interrupted.is_set()):
                 bar.set_postfix(training.advance(), refresh=False)
                 bar.update()
                 if time.monotonic() - saved > _SAVE_SECONDS:
@@ -347,8 +353,10 @@ def pretrain(
             if interrupted.is_set():
                 raise KeyboardInterrupt(f"stopped after step {training.step}; run again to continue from {checkpoint}")
             return checkpoint
-        save_model(training.finished(key), out, **training.facts())
-    checkpoint.unlink(missing_ok=True)
+        if team.first:
+            save_model(training.finished(key), out, **training.facts())
+            checkpoint.unlink(missing_ok=True)
+        team.wait()
     return out
 
 
@@ -364,8 +372,10 @@ class _Training:
         seed: int,
         held_out: tuple[Speech, Units] | None,
         warm: Mapping[str, Tensor] | None,
+        team: Processes,
     ) -> None:
         self.config, self.speech, self.units, self.recipe, self.seed = config, speech, units, recipe, seed
+        self.team = team
         self.device = speech.samples.device
         self.dtype = autocast_type(recipe.precision, self.device)
         regularization = Regularization(
@@ -404,18 +414,23 @@ class _Training:
         """One step; what the progress bar shows."""
         recipe = self.recipe
         batch = self.batches[self.step]
-        torch.manual_seed(_number(self.seed, 2, self.step))
-        scores, penalty = self._predict(self.speech, self.units, batch, [self.seed, 3, self.step])
-        loss = sum((score.loss for score in scores[1:]), torch.zeros((), device=self.device)) * recipe.auxiliary_weight
-        loss = scores[0].loss + loss + recipe.feature_penalty * penalty
+        torch.manual_seed(_number(self.seed, 2, self.step) + self.team.rank)
+        rows, share = self.team.share(len(batch.utterances))
+        scores, penalty = self._predict(self.speech, self.units, batch, [self.seed, 3, self.step], rows)
+        counts = torch.stack([score.count for score in scores]) * float(share > 0)
+        weights = counts / self.team.summed(counts)
+        losses = torch.stack([score.loss for score in scores]) * weights
+        loss = losses[0] + losses[1:].sum() * recipe.auxiliary_weight + recipe.feature_penalty * penalty * share
         self.optimiser.zero_grad()
         loss.backward()
+        self.team.sum_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         rate = recipe.rate_at(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        self._sums.append(torch.stack([torch.stack([s.loss.detach(), s.accuracy]) for s in scores]))
+        found = torch.stack([losses.detach(), torch.stack([score.accuracy for score in scores]) * weights], dim=1)
+        self._sums.append(self.team.summed(found))
         self._seconds += batch.seconds
         self.step += 1
         if self.step % recipe.log_every == 0 or self.step == recipe.steps:
@@ -424,13 +439,17 @@ class _Training:
             {"loss": f"{self.log[-1]['loss']:.3f}", "accuracy": f"{self.log[-1]['accuracy']:.3f}"} if self.log else {}
         )
 
-    def _predict(self, speech: Speech, units: Units, batch: Batch, stream: list[int]) -> tuple[list[Score], Tensor]:
+    def _predict(
+        self, speech: Speech, units: Units, batch: Batch, stream: list[int], rows: np.ndarray | slice = slice(None)
+    ) -> tuple[list[Score], Tensor]:
+        """The scores of some rows of a batch, whose mask is drawn for all of it."""
         rng = np.random.default_rng(stream)
         mask = mask_spans(
             len(batch.utterances), batch.frames,
             span=self.recipe.mask_span, probability=self.recipe.mask_probability, rng=rng,
         )  # fmt: skip
-        masked = torch.from_numpy(mask).to(self.device)
+        masked = torch.from_numpy(mask[rows]).to(self.device)
+        batch = replace(batch, utterances=batch.utterances[rows], first_frames=batch.first_frames[rows])
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             if self.frames:
                 at = frame_places(speech, batch)
@@ -464,6 +483,8 @@ class _Training:
 
     def save(self, path: Path) -> None:
         """Everything that the next step depends on, in one file, replaced in one step."""
+        if not self.team.first:
+            return
         state = {
             "identity": self.identity, "step": self.step, "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(), "log": self.log, "sums": self._sums,
@@ -602,12 +623,12 @@ def _reproducible(device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Every tensor is written before it is read here; filling them first costs a twelfth of the time.
-        filled = torch.utils.deterministic.fill_uninitialized_memory
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        filling: Any = torch.utils.deterministic
+        filled, filling.fill_uninitialized_memory = filling.fill_uninitialized_memory, False
         try:
             yield
         finally:
-            torch.utils.deterministic.fill_uninitialized_memory = filled
+            filling.fill_uninitialized_memory = filled
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 

@@ -1,0 +1,83 @@
+"""The processes that train one model together, a GPU each; one alone needs nothing of this."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multires.errors import MultiresError
+
+
+class Processes:
+    """This process among those that ``torchrun`` started, joined by Accelerate; alone where nothing started others.
+
+    Each takes its share of every batch, and what they sum is what one process would have computed from the whole.
+
+    Parameters
+    ----------
+    device
+        What each computes on.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files and shows progress."""
+        return self.rank == 0
+
+    def _join(self) -> Any:
+        """Accelerate's state, which connects the processes when first asked for."""
+        try:
+            from accelerate import PartialState
+        except ImportError as error:
+            raise MultiresError(
+                "several processes were started, and training in several needs accelerate: install multires[gpus]"
+            ) from error
+        return PartialState(cpu=self.device.type == "cpu")
+
+    def share(self, items: int) -> tuple[np.ndarray, float]:
+        """This process's items of so many, and their share of all; one item that counts for nothing where it has none."""
+        own = np.arange(items)[self.rank :: self.count]
+        return (own if len(own) else np.zeros(1, int)), len(own) / items
+
+    def summed(self, value: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.count == 1:
+            return value
+        self._join()
+        from accelerate.utils import reduce
+
+        return reduce(value.detach(), reduction="sum")
+
+    def sum_gradients(self, model: torch.nn.Module) -> None:
+        """Every parameter's gradient becomes the sum over all processes, in one exchange."""
+        if self.count == 1:
+            return
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+        for parameter, gradient in zip(
+            parameters, self.summed(flat).split([p.numel() for p in parameters]), strict=True
+        ):
+            parameter.grad = gradient.view_as(parameter).clone()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in one of them, so that all stop at the same step."""
+        return flag if self.count == 1 else bool(self.summed(torch.tensor(float(flag), device=self.device)))
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            self._join().wait_for_everyone()
+
+
+def own_device(device: str) -> str:
+    """``cuda`` as the GPU of this process, where ``torchrun`` started one for each."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
