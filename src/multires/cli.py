@@ -27,12 +27,16 @@ Data = Annotated[
     typer.Option(help="Folder of the corpus. embedded needs none; paper downloads what it needs where none is named."),
 ]
 Seed = Annotated[int, typer.Option(help="Of synthesis, sampling, clusters, probes and bootstraps.")]
-Workspace = Annotated[Path, typer.Option(help="Folder that keeps vectors and tables between runs.")]
+Workspace = Annotated[str, typer.Option(help="Folder or URL that keeps vectors and tables between runs.")]
 Models = Annotated[
     str, typer.Option(help="Comma-separated models; `multires models` lists them. Default: the profile's.")
 ]
 Layers = Annotated[str, typer.Option(help="Comma-separated layers, such as encoder.0.1,middle.0. Default: all.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Engine = Annotated[
+    str,
+    typer.Option(envvar="MULTIRES_ENGINE", help="local, or the address of a Dask scheduler whose workers do the work."),
+]
 Frames = Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")]
 Variant = Annotated[
     str, typer.Option(help="Score of cca: mean, svcca, pwcca, layerwise-analysis or cka. Default: the profile's.")
@@ -44,13 +48,13 @@ Utterances = Annotated[
 Output = Annotated[Path | None, typer.Option(help="Also write the table to this .csv or .parquet file.")]
 
 
-def _run(profile: str, data: str, seed: int, workspace: Path, models: str, layers: str, device: str, frames: int | None,
-         utterances: int | None, **overrides: Any) -> Any:  # fmt: skip
+def _run(profile: str, data: str, seed: int, workspace: str, models: str, layers: str, device: str, frames: int | None,
+         utterances: int | None, engine: str, **overrides: Any) -> Any:  # fmt: skip
     from multires.run import open_run
 
     return open_run(
         profile, data=data or None, seed=seed, workspace=workspace, models=models or None, layers=layers or None,
-        device=device, frames=frames, utterances=utterances, **overrides,
+        device=device, frames=frames, utterances=utterances, engine=engine, **overrides,
     )  # fmt: skip
 
 
@@ -70,20 +74,21 @@ def _show(result: Any, output: Path | None, columns: list[str]) -> None:
 
 
 @app.command()
-def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
             models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-            utterances: Utterances = None, output: Output = None) -> None:  # fmt: skip
+            utterances: Utterances = None, engine: Engine = "local", output: Output = None) -> None:  # fmt: skip
     """Run the models over the corpus and keep the vectors of every phone, word and sampled frame."""
     from multires import stages
 
-    result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames, utterances))
+    result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine))
     _show(result, output, ["model", "seed", "layer", "frame_period", "measure", "view", "value", "n"])
 
 
 @app.command()
-def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
         models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
         utterances: Utterances = None,
+        engine: Engine = "local",
         views: Annotated[str, typer.Option(help="Comma-separated: mel, conv, phone, word, part_of_speech, layer.")] = "",
         variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Canonical correlation of every layer with log-mel, phones, words and other layers."""
@@ -100,6 +105,7 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
             device,
             frames,
             utterances,
+            engine,
             views=views or None,
             variant=variant or None,
         )
@@ -108,9 +114,10 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
 
 
 @app.command()
-def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
        models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
        utterances: Utterances = None,
+       engine: Engine = "local",
        phone_clusters: Annotated[int | None, typer.Option(help="k-means clusters for phones.")] = None,
        word_clusters: Annotated[int | None, typer.Option(help="k-means clusters for words.")] = None,
        output: Output = None) -> None:  # fmt: skip
@@ -118,25 +125,25 @@ def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace
     from multires import stages
 
     result = stages.mutual_information(
-        _run(profile, data, seed, workspace, models, layers, device, frames, utterances,
+        _run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine,
              phone_clusters=phone_clusters, word_clusters=word_clusters)
     )  # fmt: skip
     _show(result, output, ["model", "seed", "layer", "view", "measure", "trial", "value", "low", "high", "n"])
 
 
 @app.command()
-def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-          utterances: Utterances = None, output: Output = None) -> None:  # fmt: skip
+          utterances: Utterances = None, engine: Engine = "local", output: Output = None) -> None:  # fmt: skip
     """Linear probes for phone, word and speaker on every layer and on a learned weighted sum of them."""
     from multires import stages
 
-    result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames, utterances))
+    result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine))
     _show(result, output, ["model", "seed", "layer", "view", "measure", "value", "low", "high", "n"])
 
 
 @app.command()
-def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspace = "workspace",
                device: Device = "cpu",
                size: Annotated[str, typer.Option(help="small, base, large or xlarge.")] = "",
                setting: Annotated[str, typer.Option(help="quick (about a minute) or thorough.")] = "",
@@ -155,14 +162,16 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
 
 
 @app.command()
-def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           utterances: Utterances = None, variant: Variant = "", output: Output = None) -> None:  # fmt: skip
+           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """The verdict on each of the paper's claims, computed from the tables of the other stages."""
     from multires import stages
 
     result = stages.claims(
-        _run(profile, data, seed, workspace, models, layers, device, frames, utterances, variant=variant or None)
+        _run(
+            profile, data, seed, workspace, models, layers, device, frames, utterances, engine, variant=variant or None
+        )
     )
     for row in result.table.itertuples():
         typer.echo(f"{row.title}\n  {row.verdict}: {row.sentence}\n")
@@ -175,9 +184,9 @@ def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, works
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Where to write; made where it is missing.")],
-           profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+           profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           utterances: Utterances = None, variant: Variant = "",
+           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "",
            formats: Annotated[str, typer.Option(help="Comma-separated among csv, tex, pdf, svg.")] = "csv,tex,pdf,svg",
            only: Annotated[str, typer.Option(help="Comma-separated stages, such as cca,claims. Default: all.")] = "",
            ) -> None:  # fmt: skip
@@ -187,7 +196,9 @@ def report(folder: Annotated[Path, typer.Argument(help="Where to write; made whe
     """
     from multires.report import report as write_report
 
-    run = _run(profile, data, seed, workspace, models, layers, device, frames, utterances, variant=variant or None)
+    run = _run(
+        profile, data, seed, workspace, models, layers, device, frames, utterances, engine, variant=variant or None
+    )
     typer.echo(write_report(run, folder, formats=_listed(formats), only=_listed(only)))
 
 
@@ -196,8 +207,9 @@ def sweep(models: Annotated[str, typer.Option(help="Comma-separated names or pat
                                                    "`multires models` lists names. Default: the profile's.")] = "",
           seeds: Annotated[str, typer.Option(help="Comma-separated; each is a run of its own.")] = "0,1,2",
           measures: Annotated[str, typer.Option(help="Comma-separated among extract, cca, mi, probe.")] = "cca,mi,probe",
-          profile: Profile = "embedded", data: Data = "", workspace: Workspace = Path("workspace"),
+          profile: Profile = "embedded", data: Data = "", workspace: Workspace = "workspace",
           layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None,
+          engine: Engine = "local",
           views: Annotated[str, typer.Option(help="For cca, comma-separated. Default: the profile's.")] = "",
           variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Measure many models with many seeds and gather the results into one tidy table.
@@ -212,7 +224,7 @@ def sweep(models: Annotated[str, typer.Option(help="Comma-separated names or pat
     done = run_sweep(
         models, [positive_integer("seeds", seed, lowest=0) for seed in _listed(seeds)], _listed(measures),
         profile=profile, data=data or None, workspace=workspace, layers=layers or None, device=device, frames=frames,
-        utterances=utterances, views=views or None, variant=variant or None,
+        utterances=utterances, views=views or None, variant=variant or None, engine=engine,
     )  # fmt: skip
     with pd.option_context("display.max_rows", 500, "display.width", 160, "display.float_format", "{:.3f}".format):
         typer.echo(overview(done.table).to_string(index=False))
@@ -299,7 +311,7 @@ def convert(source: Annotated[str, typer.Argument(help="A checkpoint file, such 
 
 
 @app.command()
-def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = Path("workspace"), models: Models = "",
+def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = "workspace", models: Models = "",
          layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None) -> None:  # fmt: skip
     """Say what a profile would download, store and take, and stop; every other command says it before it begins."""
     from multires.plan import make_plan
@@ -310,7 +322,7 @@ def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = Pat
 
 
 @app.command()
-def book(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = Path("workspace"),
+def book(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
          force: Annotated[bool, typer.Option(help="Execute notebooks again though nothing changed.")] = False) -> None:  # fmt: skip
     """Execute the notebooks and build the book; needs a checkout of the repository."""
     from multires.book import build_book

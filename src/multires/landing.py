@@ -56,7 +56,8 @@ def write_landing(folder: Path, markdown: str, figure: Figure, alt: str) -> None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verdicts.md").write_text(markdown, encoding="utf-8")
-        figure.savefig(folder / "headline.png", dpi=200)
+        with (folder / "headline.png").open("wb") as file:
+            figure.savefig(file, dpi=200, format="png")
         (folder / "headline_alt.txt").write_text(alt, encoding="utf-8")
     except OSError as error:
         raise MultiresError(f"cannot write {folder}: {error.strerror or error}; choose another workspace") from error

@@ -20,6 +20,7 @@ from multires.models.loading import load_model
 from multires.models.mr_hubert import MultiResHubert, build_model
 from multires.models.registry import parameter_count, published
 from multires.profiles import Profile
+from multires.storage import place
 
 PHONES_A_SECOND, WORDS_A_SECOND = 9.9, 2.7
 """Of LibriSpeech, pauses included: train-clean-100 has 990,101 words in 100.6 hours."""
@@ -90,7 +91,7 @@ class Plan:
         if self.speed is not None:
             seconds = self.models * self.hours * 3600 / self.speed
             reading += (
-                f", about {_time(seconds)} on {self.device} (measured: {self.speed:.0f} s of speech a second), "
+                f", about {_time(seconds)} on {self.device} (measured: {self.speed:.2g} s of speech a second), "
                 "then the measures"
             )
         return "\n".join([*lines, reading])
@@ -135,7 +136,7 @@ def make_plan(
         folder=folder,
         unpacked=unpacked,
         vectors=_vectors(profile, splits, layers),
-        workspace=Path(workspace),
+        workspace=place(workspace),
         hours=sum(known),
         models=len(profile.models),
         speed=_speed(device) if measure else None,
