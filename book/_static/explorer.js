@@ -195,7 +195,11 @@
     low -= room;
     high += room;
     const deepest = Math.max(1, ...panel.points.map((row) => row[1]));
-    const x = (depth) => box.left + 10 + ((box.right - box.left - 20) * depth) / deepest;
+    const column = (box.right - box.left - 30) / deepest;
+    const x = (depth, place = null) => {
+      const aside = place === null ? 0 : 0.12 * (place - (curves.conditions.length - 1) / 2); // equal scores stay apart
+      return box.left + 15 + column * (depth + aside);
+    };
     const y = (value) => box.bottom - ((box.bottom - box.top) * (value - low)) / (high - low);
     const parts = [];
     for (const tick of ticks(low, high)) {
@@ -220,13 +224,13 @@
     for (const place of state.conditions) {
       const condition = curves.conditions[place];
       const own = rows.filter((row) => row[0] === place).sort((a, b) => a[1] - b[1]);
-      parts.push(svg("polyline", { points: own.map((row) => `${x(row[1])},${y(row[2])}`).join(" "), fill: "none", stroke: GREY }));
+      parts.push(svg("polyline", { points: own.map((row) => `${x(row[1], place)},${y(row[2])}`).join(" "), fill: "none", stroke: GREY }));
       for (const row of own) {
         const period = condition.layers.find((each) => each.depth === row[1]).period, shade = colour(data, period);
         if (state.intervals && row[3] !== null) {
-          parts.push(svg("line", { x1: x(row[1]), x2: x(row[1]), y1: y(row[3]), y2: y(row[4]), stroke: shade, "stroke-width": 1.4 }));
+          parts.push(svg("line", { x1: x(row[1], place), x2: x(row[1], place), y1: y(row[3]), y2: y(row[4]), stroke: shade, "stroke-width": 1.4 }));
         }
-        const mark = svg("g", { transform: `translate(${x(row[1])} ${y(row[2])})`, class: "explorer-point" },
+        const mark = svg("g", { transform: `translate(${x(row[1], place)} ${y(row[2])})`, class: "explorer-point" },
           [svg("circle", { r: 11, fill: "transparent" }), point(condition, shade, radius(period))]);
         parts.push(mark);
         marks.push({ row, mark });

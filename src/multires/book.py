@@ -35,6 +35,7 @@ LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
 EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
 """What the page on the models' curves includes."""
 
+_HEADLINE = "What one switch at a time changes, with 95 % intervals; the last chapter says how each verdict is reached."
 _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
 _CONFIGURATION = ("_config.yml", "_toc.yml")
 _BUILDERS = ("book.py", "cli.py", "explorer.py", "notebooks.py", "pages.py")
@@ -254,7 +255,8 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     shutil.copytree(executed / "landing", generated)
     alt = " ".join((generated / "headline_alt.txt").read_text(encoding="utf-8").split())
     (generated / "headline.md").write_text(
-        f"```{{image}} /book/_generated/headline.png\n:alt: {alt}\n:width: 100%\n```\n", encoding="utf-8"
+        f"```{{figure}} /book/_generated/headline.png\n:name: fig-headline\n:width: 100%\n:alt: {alt}\n\n{_HEADLINE}\n```\n",
+        encoding="utf-8",
     )
     for name in EXPLORER if (executed / "explorer").is_dir() else ():
         shutil.copy2(executed / "explorer" / name, generated / name)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from multires import stages
 from multires.errors import MultiresError
-from multires.figures.layers import condition_markers
+from multires.figures.layers import apart, condition_markers
 from multires.figures.measures import VIEW_TITLES, all_curves
 from multires.figures.style import BASELINE, resolution_colour
 from multires.measures.counting import count
@@ -158,6 +158,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _panel(table: pd.DataFrame, kind: _Kind, view: str) -> list[dict[str, Any]]:
+    table = apart(table)
     part = table[(table["view"] == view) & table["trial"].isna() & (table["layer"] != "weighted sum")]
     if view == "mel" and "window" in part:  # each layer in windows of its own frame period
         part = part[np.isclose(part["window"].astype(float), part["frame_period"].astype(float) * 1000)]

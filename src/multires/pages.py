@@ -48,7 +48,8 @@ def mend(html: Path) -> None:
     """Bring built pages to what readers with a keyboard, a screen reader or no network need.
 
     The theme names some buttons otherwise than they read, leaves the book's title outside every landmark, and adds the
-    scripts of Thebe, twice, which would fetch a kernel from elsewhere; pandas leaves header cells empty.
+    scripts of Thebe, twice, which would fetch a kernel from elsewhere; docutils gives the bibliography roles that do not
+    fit together; pandas leaves header cells empty.
     """
     for page in sorted(html.rglob("*.html")):
         soup = _soup(page)
@@ -62,6 +63,8 @@ def mend(html: Path) -> None:
             "details > summary[aria-label], .theme-switch-button[aria-label], .search-button-field"
         ):
             del node["aria-label"]
+        for node in soup.select(".citation-list, .citation-list [role^=doc-biblio]"):
+            del node["role"]
         for node in soup.select("th"):
             if not node.get_text(strip=True):
                 node.name = "td"

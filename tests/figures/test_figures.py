@@ -267,7 +267,7 @@ def test_resolution_colours(period):
 
 def test_markers_of_verdicts_differ():
     table = pd.DataFrame({
-        "claim": [1, 2, 2, 3], "evidence": ["loss", "words", "phones", "time"], "value": [0.1, np.nan, 0.0, 0.8],
+        "source": "this run", "claim": [1, 2, 2, 3], "evidence": ["loss", "words", "phones", "time"], "value": [0.1, np.nan, 0.0, 0.8],
         "low": [0.05, np.nan, -0.1, 0.7], "high": [0.2, np.nan, 0.1, 0.9],
         "verdict": [claims.SUPPORTS, claims.UNTESTED, claims.OPEN, claims.CONTRADICTS],
     })  # fmt: skip
@@ -288,3 +288,21 @@ def test_findings_and_figure_agree_on_the_rank_correlation():
     })  # fmt: skip
     assert "ρ = 0.80" in titles_of(figures.agreement(table, **NAMES))
     assert "0.80 for CCA and phones (4 layers)" in findings.agreement(table)
+
+
+def test_untrained_models_beside_trained_ones_are_a_condition_of_their_own():
+    table = pd.DataFrame([{**row, "trained": level > 1} for level in (1.0, 2.0) for row in curve("multi", 0, level)])
+    figure = layer_curves(table, panels="view", ylabel="score", title="toy")
+    assert [list(box.lines[0].get_ydata()) for box in error_bars(figure)] == [[1, 2, 3], [2, 3, 4]]
+    (legend,) = figure.legends
+    assert {"multi", "untrained multi"} < {text.get_text() for text in legend.get_texts()}
+    alone = layer_curves(table[table["trained"]], panels="view", ylabel="score", title="toy")
+    assert "untrained multi" not in {text.get_text() for text in alone.legends[0].get_texts()}
+
+
+def test_equal_scores_stand_beside_each_other():
+    table = pd.DataFrame(curve("mono", 0, 1.0) + curve("multi", 0, 1.0))
+    figure = layer_curves(table, panels="view", ylabel="", title="")
+    mono, multi = (np.asarray(box.lines[0].get_xdata(), float) for box in error_bars(figure))
+    np.testing.assert_allclose(multi - mono, 0.12)
+    assert np.round(mono).tolist() == [0, 1, 2]

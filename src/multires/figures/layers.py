@@ -29,7 +29,19 @@ _SPARE = ("v", "P", "X", "<", ">", "*")
 def condition_markers(conditions: Sequence[str]) -> dict[str, tuple[str, bool]]:
     """A marker for each condition, the same for known ones everywhere."""
     spare = iter(_SPARE * (1 + len(conditions) // len(_SPARE)))
-    return {condition: MARKERS.get(condition) or (next(spare), True) for condition in conditions}
+    known = {**MARKERS, **{f"{_UNTRAINED}{name}": (marker, False) for name, (marker, _) in MARKERS.items()}}
+    return {condition: known.get(condition) or (next(spare), True) for condition in conditions}
+
+
+_UNTRAINED = "untrained "
+
+
+def apart(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with untrained models as conditions of their own, where it holds trained ones too."""
+    if "trained" not in table or table["trained"].dropna().nunique() < 2:
+        return table
+    untrained = table["trained"].eq(False) & ~table["condition"].astype(str).str.startswith(_UNTRAINED)
+    return table.assign(condition=table["condition"].mask(untrained, _UNTRAINED + table["condition"].astype(str)))
 
 
 def layer_curves(
@@ -66,6 +78,7 @@ def layer_curves(
     share_y
         One scale for all panels.
     """
+    table = apart(table)
     keys = list(panel_titles or dict.fromkeys(table[panels]))
     keys = [key for key in keys if (table[panels] == key).any()]
     if not keys:
@@ -77,8 +90,10 @@ def layer_curves(
     for number, key in enumerate(keys):
         axis = axes.flat[number]
         panel = table[table[panels] == key]
-        for condition, marker in markers.items():
-            _curve(axis, panel[panel["condition"] == condition], *marker)
+        for place, (condition, marker) in enumerate(markers.items()):
+            aside = _ASIDE * (place - (len(markers) - 1) / 2)
+            own = panel[panel["condition"] == condition]
+            _curve(axis, own, *marker, aside=aside, faint=condition.startswith(_UNTRAINED))
         if baselines is not None:
             _band(axis, baselines[baselines[panels] == key])
         at = {name: values[key] for name, values in (references or {}).items() if key in values}
@@ -100,20 +115,29 @@ def layer_curves(
     return figure
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, marker: str, filled: bool) -> None:
+_ASIDE = 0.12
+"""Layers from one condition's points to the next one's, so that equal scores do not hide each other."""
+
+
+def _curve(
+    axis: Axes, rows: pd.DataFrame, marker: str, filled: bool, *, aside: float = 0.0, faint: bool = False
+) -> None:
+    """One condition; a faint one, dotted and small, is a baseline that others are compared with."""
     if rows.empty:
         return
     points = rows.groupby(["layer_index", "frame_period"], as_index=False).agg(
         value=("value", "mean"), low=("low", "min"), high=("high", "max")
     )
     points = points.sort_values("layer_index")
-    axis.plot(points["layer_index"], points["value"], color=BASELINE, linewidth=1, zorder=2)
+    points["layer_index"] = points["layer_index"].astype(float) + aside
+    line = ":" if faint else "-"
+    axis.plot(points["layer_index"], points["value"], line, color=BASELINE, linewidth=1, zorder=2)
     for period, part in points.groupby("frame_period"):
         colour = resolution_colour(float(period))
         spread = np.clip(np.stack([part["value"] - part["low"], part["high"] - part["value"]]), 0, None)
         axis.errorbar(
             part["layer_index"], part["value"], yerr=np.nan_to_num(spread), fmt=marker, color=colour,
-            markerfacecolor=colour if filled else "white", markersize=marker_size(float(period)), elinewidth=1.4, capsize=2.5, zorder=3,
+            markerfacecolor=colour if filled else "white", markersize=marker_size(float(period)) * (0.6 if faint else 1), elinewidth=0.7 if faint else 1.4, capsize=2.5, zorder=3,
         )  # fmt: skip
 
 
@@ -145,7 +169,8 @@ def add_legend(
     """Conditions by marker, frame periods by colour, and the band of shuffled labels, below a figure."""
     handles = [
         Line2D([], [], marker=marker, color=BASELINE, markerfacecolor="#505050" if filled else "white",
-               markeredgecolor="#505050", linewidth=1, label=condition)
+               markeredgecolor="#505050", linewidth=1, label=condition,
+               linestyle=":" if condition.startswith(_UNTRAINED) else "-")
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
     handles += [
