@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from multires.errors import MultiresError
 from multires.models.encoder import WaveformEncoder
 from multires.models.mr_hubert import SAMPLE_RATE, ModelConfig, MultiResHubert
+from multires.models.products import plain_products
 
 PARTS = (
     "waveform encoder",
@@ -132,7 +133,7 @@ def count_measured(model: MultiResHubert, seconds: float, *, batch: int = 1, see
     waveforms = torch.randn(batch, samples, generator=generator).to(parameter.device, parameter.dtype)
     counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention_flops})
     # The counter knows PyTorch's own products, not oneDNN's.
-    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False), counter:
+    with torch.inference_mode(), plain_products(), counter:
         model(waveforms)
     counted: dict[tuple[str, str], int] = {}
     leaves = _leaves(model)

@@ -2,11 +2,14 @@
 
 PyTorch gives float32 products to MKL, which uses half the width of AVX-512 on processors not by Intel. oneDNN, which
 PyTorch carries too and uses for bfloat16, uses all of it: twice as fast, and equal to rounding. Only without gradients
-and outside autocast; `torch.backends.mkldnn.flags(enabled=False)` turns it off.
+and outside autocast; `plain_products` turns it off.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -17,6 +20,18 @@ from torch import Tensor, nn
 
 _LONG = 256
 """Frames from which on attention head by head is faster than PyTorch's kernel."""
+
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextmanager
+def plain_products() -> Iterator[None]:
+    """Leave every product to PyTorch's own choice, as for tools that know only its operations."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 class Linear(nn.Linear):
@@ -84,6 +99,7 @@ def _in_onednn(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.enabled
+        and not _plain.get()
     )
 
 
@@ -98,4 +114,4 @@ def _has_onednn(dtype: torch.dtype) -> bool:
     return dtype is torch.float32
 
 
-__all__ = ["Linear", "attention", "product"]
+__all__ = ["Linear", "attention", "plain_products", "product"]
