@@ -5,7 +5,6 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -144,19 +143,3 @@ def test_make_alone_lists_the_commands():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     for command in ("book", "test", "lint", "experiment", "clean"):
         assert re.search(rf"^  make {command} +\S", done.stdout, re.MULTILINE), command
-
-
-def test_the_example_of_a_model_in_the_contributing_page_works():
-    text = (ROOT / "book" / "contributing.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict = {}
-    exec(example, names)
-    waveforms = torch.zeros(2, 16_000)
-    waveforms[0, :320] = 0.5
-    outputs = names["Energy"]()(waveforms, torch.tensor([16_000, 8_000]))
-    (layer,) = names["Energy"]().layers
-    first, second = (outputs.utterance(index)[layer.name] for index in (0, 1))
-    assert first.shape == (50, layer.dim)
-    assert second.shape == (25, layer.dim)
-    assert first[0].item() == pytest.approx(0.25)
-    assert first[1:].abs().max() == 0
