@@ -264,18 +264,18 @@ class FeatureStore:
         """The vectors of one shard; it is extracted again where it is damaged."""
         place = shard_path(self.path, number) / unit / layer
         try:
-            return _read_array(place)
-        except _Damaged as damage:
+            return read_array(place)
+        except Damaged as damage:
             told = f"{place} is damaged ({damage})"
         if self._restore is None:
             raise MultiresError(f"{told}: delete {place.parents[1]} to have it extracted again")
         with storage.making(self.path):
             try:
-                return _read_array(place)  # another run, or another thread, was faster
-            except _Damaged:
+                return read_array(place)  # another run, or another thread, was faster
+            except Damaged:
                 print(f"{told}: extracting {place.parents[1].name} again", file=sys.stderr, flush=True)
             self._restore(number)
-        return _read_array(place)
+        return read_array(place)
 
     def dataset(self, unit: str, layers: Iterable[str]) -> xr.Dataset:
         """Several layers of one unit as a labelled dataset: dimensions segment and, for each width, dim."""
@@ -509,7 +509,7 @@ def _run_shard(
     tick: Callable[[int], object],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Vectors by unit and layer, rows in the order of the utterances."""
-    rows = dict(list(shard.rows.groupby("utterance", sort=False)))
+    times = _times(shard.rows)
     pooled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for batch in _batches(shard.utterances, batch_seconds):
         audio = [utterance.audio for utterance in batch]
@@ -521,7 +521,7 @@ def _run_shard(
             outputs = model(waveforms.to(device), lengths.to(device))
         for row, utterance in enumerate(batch):
             frames = outputs.utterance(row)
-            pooled[utterance.id] = _pool_utterance(utterance, frames, layers, rows[utterance.id])
+            pooled[utterance.id] = _pool_utterance(utterance, frames, layers, times[utterance.id])
         tick(round(lengths.sum().item() / SAMPLE_RATE))
     merged: dict[str, dict[str, np.ndarray]] = {}
     for unit in UNITS:
@@ -534,11 +534,22 @@ def _run_shard(
     return merged
 
 
+Times = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Starts and ends of an utterance's segments by unit."""
+
+
+def _times(rows: pd.DataFrame) -> dict[str, Times]:
+    start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
+    times: dict[str, Times] = {}
+    for (utterance, unit), at in rows.groupby(["utterance", "unit"], sort=False).indices.items():
+        times.setdefault(utterance, {})[unit] = start[at], end[at]
+    return times
+
+
 def _pool_utterance(
-    utterance: Utterance, frames: Mapping[str, torch.Tensor], layers: Sequence[Layer], rows: pd.DataFrame
+    utterance: Utterance, frames: Mapping[str, torch.Tensor], layers: Sequence[Layer], times: Times
 ) -> dict[str, dict[str, np.ndarray]]:
     vectors: dict[str, dict[str, np.ndarray]] = {}
-    times = {unit: (part["start"].to_numpy(), part["end"].to_numpy()) for unit, part in rows.groupby("unit")}
     for layer in layers:
         values = frames[layer.name].float().cpu().numpy()
         if not len(values):
@@ -554,7 +565,7 @@ def _pool_utterance(
 # -- on disk ------------------------------------------------------------------------------------------------------
 
 
-class _Damaged(Exception):
+class Damaged(MultiresError):
     """What is on disk is not what was written."""
 
 
@@ -589,14 +600,21 @@ def _write_array(place: Path, values: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def _read_array(place: Path) -> np.ndarray:
+def read_array(place: Path) -> Float[np.ndarray, "segments dim"]:
+    """A shard's vectors of one unit and layer, as they were written.
+
+    Raises
+    ------
+    Damaged
+        Where they cannot be read, or are others than those that were written.
+    """
     try:
         array = zarr.open_array(str(place), mode="r")
         values, told = np.asarray(array[:]), array.attrs.get("crc32")
     except Exception as error:  # damaged metadata can make zarr fail in any way
-        raise _Damaged(storage.reason(error)) from error
+        raise Damaged(storage.reason(error)) from error
     if told != _checksum(values):
-        raise _Damaged("its checksum does not fit")
+        raise Damaged("its checksum does not fit")
     return values
 
 

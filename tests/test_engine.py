@@ -1,0 +1,132 @@
+"""The same work here and on a cluster of this machine, and what becomes of workers that fail."""
+
+import operator
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multires import stages
+from multires.engine import LOCAL, Cluster, Engine, open_engine
+from multires.errors import MultiresError
+from multires.measures.statistics import CCAStatistics
+from multires.run import open_run
+from tests.conftest import SETTINGS
+
+
+@pytest.fixture(scope="module")
+def client():
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    quiet = {"distributed.scheduler.allowed-failures": 0, "logging.distributed": "error"}
+    with (
+        dask.config.set(quiet),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def parts(count: int) -> list[np.ndarray]:
+    return [np.random.default_rng(seed).standard_normal((50, 6)) + 100 for seed in range(count)]
+
+
+def statistics(part: np.ndarray) -> CCAStatistics:
+    return CCAStatistics(4, 2).update(part[:, :4], part[:, 4:])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 13])
+def test_merged_statistics_are_those_of_all_rows(count):
+    merged = LOCAL.merge(statistics, parts(count), operator.add)
+    whole = statistics(np.concatenate(parts(count)))
+    assert merged.count[0] == whole.count[0]
+    np.testing.assert_allclose(merged.xx, whole.xx, rtol=1e-11)
+    np.testing.assert_allclose(merged.xy["y"], whole.xy["y"], rtol=1e-9, atol=1e-9)
+
+
+def test_the_tree_holds_few_branches_at_once():
+    alive, most = [0], [0]
+
+    class Part:
+        def __init__(self, names):
+            self.names = names
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+
+        def __del__(self):
+            alive[0] -= 1
+
+    merged = LOCAL.merge(lambda name: Part([name]), list(range(1000)), lambda one, other: Part(one.names + other.names))
+    assert merged.names == list(range(1000))
+    assert most[0] < 16
+    with pytest.raises(MultiresError, match="nothing to merge"):
+        LOCAL.merge(len, [], operator.add)
+
+
+def test_an_engine_is_local_an_address_or_a_client():
+    assert open_engine("local") is open_engine(None) is LOCAL
+    assert open_engine(LOCAL) is LOCAL
+    with pytest.raises(MultiresError, match="unknown engine 'slurm': give local, the address of a Dask scheduler"):
+        open_engine("slurm")
+    assert isinstance(LOCAL, Engine)
+    assert not LOCAL.remote
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_tables(client, run, tmp_path):
+    engine = open_engine(client)
+    settings = {**SETTINGS, "models": "untrained/multi-small", "views": "mel,phone,word"}
+    tables = []
+    for name, given in (("here", "local"), ("there", engine)):
+        made = open_run(workspace=tmp_path / name, engine=given, progress=False, **settings)
+        tables.append([stages.cca(made).table, stages.mutual_information(made).table, stages.cca_grouping(made).table])
+    for here, there in zip(*tables, strict=True):
+        numbers = [column for column in here if pd.api.types.is_float_dtype(here[column])]
+        pd.testing.assert_frame_equal(here.drop(columns=numbers), there.drop(columns=numbers))
+        np.testing.assert_allclose(here[numbers].to_numpy(float), there[numbers].to_numpy(float), rtol=0, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_a_cluster_merges_the_same_statistics(client):
+    merged = open_engine(client).merge(statistics, parts(5), operator.add)
+    here = LOCAL.merge(statistics, parts(5), operator.add)
+    np.testing.assert_array_equal(merged.xx, here.xx)
+    np.testing.assert_array_equal(merged.xy["y"], here.xy["y"])
+
+
+def _unlucky(piece):
+    """Fails once on the first worker that has it, kills its worker, hangs, or works."""
+    kind, folder = piece
+    seen = Path(folder) / kind
+    first = not seen.exists()
+    seen.touch()
+    if kind == "always fails":
+        raise ValueError("no such luck")
+    if kind == "fails once" and first:
+        raise OSError("a passing trouble")
+    if kind == "hangs once" and first:
+        time.sleep(600)
+    if kind == "kills":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return kind
+
+
+@pytest.mark.slow
+def test_what_fails_is_tried_elsewhere_then_reported_and_the_rest_is_done(client, tmp_path, capsys):
+    kinds = ["fails once", "works", "always fails", "hangs once", "works too", "kills", "and this"]
+    done: list[str] = []
+    engine = Cluster(client, patience=6)
+    with pytest.raises(MultiresError) as error:
+        done.extend(engine.each(_unlucky, [(kind, str(tmp_path)) for kind in kinds], "pieces"))
+    assert sorted(done) == sorted(set(kinds) - {"always fails", "kills"})
+    assert str(error.value).startswith("2 of 7 pieces failed, the rest is done and kept")
+    assert "ValueError: no such luck" in str(error.value)
+    assert "every worker that had it died" in str(error.value)
+    told = capsys.readouterr().err
+    assert "a passing trouble; trying it again" in told
+    assert "was still at it after 6 s; trying it again" in told
