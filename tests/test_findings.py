@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from multires import findings
+from multires import factorial, findings
 from multires.corpus.utterance import Corpus
+from multires.experiment_tables import ExperimentTables
 from multires.results import tidy
 
 
@@ -118,10 +119,14 @@ def test_agreement_is_a_rank_correlation_where_there_is_one():
 
 def test_models_are_named_with_their_training():
     assert findings.models(cca_table()) == "untrained models (mono-small, multi-small)"
-    assert findings.models(cca_table(trained=True)) == "mono-small, multi-small"
+    assert findings.models(cca_table(trained=True)) == "untrained/mono-small, untrained/multi-small"
     mixed = cca_table()
     mixed["trained"] = mixed["condition"] == "multi"
-    assert findings.models(mixed) == "mono-small, multi-small; untrained: untrained/mono-small"
+    assert findings.models(mixed) == "untrained/multi-small; untrained: mono-small"
+    many = pd.concat(
+        [cca_table(trained=True).assign(model=f"embedded/{name}-0") for name in ("mono", "mono+aux", "multi")]
+    )
+    assert findings.models(many) == "embedded/{mono, mono+aux, multi}-0"
 
 
 @pytest.mark.parametrize("count", [0, 2, 5])
@@ -181,3 +186,19 @@ def test_the_chapters_compare_what_differs_in_resolution_alone():
     assert "and is higher with phones (+0.100" in text
     alone = findings.mutual_information_conclusion(tidy(rows[-2:]), "toy")
     assert "no two models that differ in their resolution alone" in alone
+
+
+def test_the_fifth_chapter_ends_with_the_switches_on_every_corpus():
+    effects = pd.DataFrame({
+        "score": factorial.TASKS, "effect": ["auxiliary loss", "downsampling", "interaction"],
+        "value": [0.05, -0.01, 0.0], "low": [0.04, -0.03, -0.1], "high": [0.06, 0.01, 0.1],
+    })  # fmt: skip
+    empty = pd.DataFrame()
+    sound = ExperimentTables("toy", empty, empty, effects, pd.DataFrame({"carries": [True, True]}), {})
+    weak = ExperimentTables("other", empty, empty, effects, pd.DataFrame({"carries": [True, False]}), {})
+    text = findings.downstream_conclusion([sound, weak])
+    said = "the auxiliary loss changes it by +0.050 (+0.040 to +0.060) and the downsampling changes it by -0.010 (-0.030 to +0.010)"
+    assert f"on toy speech {said};" in text
+    assert text.endswith(f"on other speech {said}, in models that do not carry the experiment.")
+    none = ExperimentTables("toy", empty, empty, effects.iloc[:0], pd.DataFrame({"carries": [True]}), {})
+    assert "no seed has all the conditions" in findings.downstream_conclusion([none])

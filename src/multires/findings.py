@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import re
+
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
 from multires.claims import THIS_RUN, Effect, paired_effect
 from multires.corpus.utterance import Corpus
+from multires.experiment_tables import ExperimentTables
+from multires.factorial import TASKS
 
 
 def models(table: pd.DataFrame) -> str:
     """Which models a table is about, and whether they were trained; for titles."""
     rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
-    trained = rows.groupby("model", sort=False)["trained"].first()
-    names = ", ".join(str(name).removeprefix("untrained/") for name in trained.index)
+    trained = rows.groupby("model", sort=False)["trained"].first().astype(bool)
+    untrained = _named([str(name).removeprefix("untrained/") for name in trained.index[~trained]])
     if not trained.any():
-        return f"untrained models ({names})"
-    return names if trained.all() else f"{names}; untrained: {', '.join(trained.index[~trained.astype(bool)])}"
+        return f"untrained models ({untrained})"
+    names = _named([str(name) for name in trained.index[trained]])
+    return f"{names}; untrained: {untrained}" if untrained else names
+
+
+def _named(names: list[str]) -> str:
+    """Names side by side; what all of three or more share is said once: ``embedded/{mono, multi, hubert}-0``."""
+    split = [re.fullmatch(r"(.*/)?(.*?)(-[^-]*)?", name) for name in names]
+    heads, tails = {part[1] or "" for part in split if part}, {part[3] or "" for part in split if part}
+    if len(names) < 3 or len(heads) > 1 or len(tails) > 1:
+        return ", ".join(names)
+    (head,), (tail,) = heads, tails
+    return f"{head}{{{', '.join(part[2] for part in split if part)}}}{tail}" if head or tail else ", ".join(names)
 
 
 def _untrained(table: pd.DataFrame) -> str:
     rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
-    if rows["trained"].all():
+    if rows["trained"].any():
         return ""
     return (
         " The models are **untrained**: their weights are random, and what is seen here is what architecture alone does, "
@@ -91,6 +108,8 @@ def _contrast(rows: pd.DataFrame, view: str, name: str) -> str:
 def _downsampling(rows: pd.DataFrame, view: str) -> Effect | None:
     """The best layer with downsampling less the best without, other things being equal; None where a model is missing."""
     part = rows[(rows["view"] == view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
+    if part["trained"].any():
+        part = part[part["trained"].astype(bool)]
     if part.empty:
         return None
     best = part.loc[part.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
@@ -249,6 +268,29 @@ def probes(table: pd.DataFrame) -> str:
     return f"In this run the best single layers are, for {'; '.join(parts)}.{unseen}{_untrained(table)}"
 
 
+def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
+    """The fifth chapter's last sentence: what each switch does to the mean over all tasks, corpus by corpus."""
+    parts = []
+    for each in experiments:
+        rows = each.effects[each.effects["score"] == TASKS].set_index("effect")
+        said = " and ".join(
+            f"the {effect} changes it by {rows.loc[effect, 'value']:+.3f}"
+            + (
+                f" ({rows.loc[effect, 'low']:+.3f} to {rows.loc[effect, 'high']:+.3f})"
+                if pd.notna(rows.loc[effect, "low"])
+                else ""
+            )
+            for effect in ("auxiliary loss", "downsampling")
+            if effect in rows.index
+        )
+        if said:
+            weak = "" if each.carries["carries"].all() else ", in models that do not carry the experiment"
+            parts.append(f"on {each.corpus} speech {said}{weak}")
+    if not parts:
+        return "**In the controlled experiment** no seed has all the conditions that an effect needs."
+    return f"**In the controlled experiment**, of the mean over all tasks, with 95 % intervals: {'; '.join(parts)}."
+
+
 def weighted_sums(table: pd.DataFrame) -> str:
     """Whether the weighted sum beats the best layer."""
     rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]
@@ -287,6 +329,8 @@ def conclusion(verdicts: pd.DataFrame, heading: str) -> str:
     """The chapter's last sentence."""
     parts = []
     for claim, part in verdicts.groupby("claim"):
-        found = [f"**{row.verdict}**" + ("" if row.source == THIS_RUN else f" ({row.source})") for row in part.itertuples()]
+        found = [
+            f"**{row.verdict}**" + ("" if row.source == THIS_RUN else f" ({row.source})") for row in part.itertuples()
+        ]
         parts.append(f"claim {claim}: {', '.join(found)}")
     return f"**In this run ({heading}):** {'; '.join(parts)}."
