@@ -16,7 +16,7 @@
 # %% [markdown]
 # # What the layers are good for
 #
-# **Do the auxiliary loss or the downsampling make the layers better at a task?** The models are frozen; a light head is
+# **Do the {term}`auxiliary loss` or the {term}`downsampling` make the layers better at a task?** The models are frozen; a light head is
 # trained on top, and judged on other speakers. This is how SUPERB {cite:p}`yang2021superb` compares speech models.
 
 # %% [markdown] tags=["badges", "remove-cell"]
@@ -66,9 +66,9 @@ figures.use_style()
 # %% [markdown]
 # ## The idea
 #
-# A probe is multinomial logistic regression on the pooled vectors $v$ of a segment: $p(y \mid v) \propto
+# A {term}`probe` is multinomial logistic regression on the pooled vectors $v$ of a segment: $p(y \mid v) \propto
 # \exp(w_y^\top v + b_y)$. It is fitted to every layer alone, and to a weighted sum of all layers whose weights are
-# learned with it:
+# learned with it {eq}`eq-weighted`:
 #
 # $$
 # v = \sum_l \frac{e^{a_l}}{\sum_k e^{a_k}}\, \bar{v}_l ,
@@ -83,6 +83,8 @@ probes.table[["model", "layer", "view", "measure", "value", "low", "high", "n"]]
 
 # %% [markdown]
 # ## Each layer alone
+#
+# {numref}`fig-probes` has a panel for each task.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the grey band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
 figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
@@ -91,6 +93,8 @@ Markdown(findings.probes(probes.table))
 
 # %% [markdown]
 # ## All layers together, weighted
+#
+# {numref}`fig-weighted` sets the weighted sum beside the best single layer.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of a head on the learned weighted sum of all layers, beside the best single layer and the acoustic features.", "name": "fig-weighted"}, "image": {"alt": "For each task and model a point with an interval for the weighted sum, beside the best single layer and the acoustic features."}}
 figures.weighted_sums(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
@@ -118,13 +122,17 @@ Markdown(findings.weighted_sums(probes.table))
 # repeated anywhere; they are not the paper's. `multires experiment` (or `make experiment`) trains and scores them all.
 #
 # A main effect is the mean over the two settings of the other switch, one value a seed, for example for the loss
+# {eq}`eq-main`
 #
 # $$
 # e_s = \tfrac12\left[(m_s^{\text{mono+aux}} - m_s^{\text{mono}}) + (m_s^{\text{multi+aux}} - m_s^{\text{multi}})\right] ,
 # $$ (eq-main)
 #
-# and its interval is Student's over the seeds. Two outcomes decide, chosen beforehand: the mean over all tasks of a head on
+# and its interval is Student's {cite:p}`student1908probable` over the seeds. Two outcomes decide, chosen beforehand: the mean over all tasks of a head on
 # the weighted sum, and the mean of CCA and MI with words. The others are shown so that nothing is hidden.
+#
+# {numref}`fig-carries` and {numref}`fig-carries-real` show whether the models learned enough to be compared, and
+# {numref}`fig-training` and {numref}`fig-training-real` how they were trained.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Do the models carry the experiment? The best layer of each condition in the phone probe, on speakers that were not trained on, beside MFCC, log-mel and the untrained model of its shape. Embedded speech, mean over seeds.", "name": "fig-carries"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words."}}
 figures.carries(switched[0].carries, corpus=switched[0].corpus, models=f"small models, {switched[0].seeds} seeds")
@@ -147,7 +155,7 @@ Markdown("\n\n".join(factorial.statement(each.effects, each.carries, each.corpus
 # ## Do CCA and MI predict what a layer is good for?
 #
 # The measures of the last chapters are cheap; a task is what one wants to know about. If they rank layers as the probes
-# do, they can stand in for them.
+# do, they can stand in for them ({numref}`fig-agreement`; ρ is Spearman's rank correlation).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, coloured by frame period."}}
 agreement = stages.agreement(run)
@@ -160,4 +168,10 @@ Markdown(findings.agreement(agreement.table))
 # an effect that needs scale cannot show here. More seeds make the intervals narrower. On a GPU,
 # `multires experiment --size gpu --device cuda` trains longer on more speech, and
 # `multires experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda` does so on LibriSpeech; name the
-# folder that it writes in this chapter's parameter `experiment`. Next: [what all this supports](06_conclusions).
+# folder that it writes in this chapter's parameter `experiment`.
+
+# %% tags=["hide-input"]
+Markdown(findings.downstream_conclusion(switched))
+
+# %% [markdown]
+# Next: [what all this supports](06_conclusions).

@@ -63,7 +63,7 @@ figures.use_style()
 # %% [markdown]
 # ## How a verdict is reached
 #
-# Each piece of evidence is a difference between two conditions that differ in one thing, on the best single layer of
+# Each piece of evidence is a difference {eq}`eq-effect` between two conditions that differ in one thing, on the best single layer of
 # each, paired by seed:
 #
 # $$
@@ -88,6 +88,8 @@ Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% [markdown]
 # ## The evidence
+#
+# {numref}`fig-claims` shows every piece of evidence with its interval.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides for or against the claim; open: leaves it open or, as a diamond, cannot test it.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
 decisive = judged.table[judged.table["primary"].astype(bool)]
@@ -114,3 +116,7 @@ landing.write_landing(
 
 # %% tags=["hide-input"]
 Markdown(findings.conclusion(verdicts, heading))
+
+# %% [markdown]
+# Next: [run it again](../book/rerun) with other speech, models or seeds, or [look at any model](../book/explorer) of the
+# registry.
