@@ -201,7 +201,7 @@ def read_fairseq(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise MultiresError(_refusal(path, str(error))) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged file makes the unpickler fail in many ways, struct.error among them
         raise MultiresError(
             f"{path} is damaged or no checkpoint ({_reason(error)}): fetch it again and check its size"
         ) from error
@@ -218,7 +218,7 @@ def _check_file(path: Path) -> bool:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except Exception as error:  # BadZipFile, NotImplementedError, struct.error: as many as there are damages
             raise MultiresError(f"{path} is truncated or damaged ({_reason(error)}): fetch it again") from error
         unpacked = sum(member.file_size for member in members)
         if any(member.compress_type != zipfile.ZIP_STORED for member in members) or unpacked > path.stat().st_size:
