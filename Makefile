@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test quick lint format notebooks check experiment clean distclean
+.PHONY: help env book test quick lint format notebooks readme check experiment clean distclean
 
 help: ## list the commands
 	@echo "multires: an executable companion to a paper on multi-resolution speech models"
@@ -59,6 +59,9 @@ format: env ## mend what `make lint` can mend by itself
 
 notebooks: env ## write notebooks/*.ipynb anew from their .py sources
 	$(BIN)/python -m multires.notebooks sync
+
+readme: env ## write the README's verdicts and picture anew from the tables in the package
+	$(BIN)/python -m multires.readme write
 
 experiment: env ## run the controlled experiment (downsampling x auxiliary loss)
 	$(BIN)/multires experiment

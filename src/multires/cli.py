@@ -164,18 +164,23 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
 @app.command()
 def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "", output: Output = None) -> None:  # fmt: skip
-    """The verdict on each of the paper's claims, computed from the tables of the other stages."""
+           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "",
+           experiment: Annotated[str, typer.Option(help="Folder of your own `multires experiment`. "
+                                                        "Default: the one that comes with the package.")] = "",
+           output: Output = None) -> None:  # fmt: skip
+    """The verdict on each of the paper's claims, from this run's tables and from the controlled experiment's."""
     from multires import stages
+    from multires.claims import summary
+    from multires.experiment_tables import experiment_tables
+    from multires.landing import verdict_lines
 
-    result = stages.claims(
-        _run(
-            profile, data, seed, workspace, models, layers, device, frames, utterances, engine, variant=variant or None
-        )
+    experiment_tables(experiment)  # a folder without tables is refused before anything is computed
+    run = _run(
+        profile, data, seed, workspace, models, layers, device, frames, utterances, engine, variant=variant or None
     )
-    for row in result.table.itertuples():
-        typer.echo(f"{row.title}\n  {row.verdict}: {row.sentence}\n")
-    typer.echo(result.path)
+    result = stages.claims(run, experiment or None)
+    typer.echo(verdict_lines(summary(result.table)))
+    typer.echo(f"\n{len(result.table)} pieces of evidence: {result.path}")
     if output is not None:
         from multires.results import export
 

@@ -36,6 +36,16 @@ def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True
     return "\n".join(lines) + "\n"
 
 
+def verdict_lines(summary: pd.DataFrame) -> str:
+    """The same for a terminal: each claim, and below it a line a source with verdict and effect."""
+    lines = []
+    for _, part in summary.groupby("claim", sort=True):
+        lines += ["", str(part.iloc[0]["title"])]
+        source, verdict = part["source"].str.len().max(), part["verdict"].str.len().max()
+        lines += [f"  {row.source:<{source}}  {row.verdict:<{verdict}}  {_effect(row)}" for row in part.itertuples()]
+    return "\n".join(lines[1:])
+
+
 def _effect(row: Any) -> str:
     if pd.isna(row.value):
         return str(row.sentence)
