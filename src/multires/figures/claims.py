@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multires.claims import CONTRADICTS, MARGIN, OPEN, SUPPORTS, UNTESTED
-from multires.figures.style import BASELINE, new_figure
+from multires.figures.style import BASELINE, heading, new_figure
 
 _MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False), UNTESTED: ("d", False)}
 
@@ -31,7 +31,7 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     top.axvspan(-MARGIN, MARGIN, color=BASELINE, alpha=0.15, linewidth=0)
     _forest(top, scores, 0.0)
     top.set_xlabel("difference of the best layers' scores; grey: too small to matter here")
-    figure.suptitle(f"{corpus}; {models}", x=0.01, ha="left", fontsize="medium")
+    heading(figure, corpus, models)
     _forest(bottom, costs, 1.0)
     bottom.set_xlabel("cost with downsampling over cost without")
     return figure

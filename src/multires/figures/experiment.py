@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multires.claims import MARGIN
 from multires.figures.layers import condition_markers
-from multires.figures.style import BASELINE, INK, condition_colour, new_figure
+from multires.figures.style import BASELINE, INK, condition_colour, heading, new_figure
 
 FACTORS = ("auxiliary loss", "downsampling", "interaction")
 """The effects of the 2 x 2 design, in the order in which they are drawn."""
@@ -91,9 +91,7 @@ def factorial(
     ]  # fmt: skip
     handles.append(Line2D([], [], color=BASELINE, alpha=0.25, linewidth=8, label="too small to matter here"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
-    title = "; ".join(part for part in (corpus if corpora != [corpus] else "", models) if part)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, corpus if corpora != [corpus] else "", models)
     return figure
 
 
@@ -138,7 +136,7 @@ def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figu
         handles.append(Line2D([], [], color=INK, linewidth=0.8, label="train"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
     seeds = _seeds([log.groupby("condition")["seed"].nunique().max()])
-    figure.suptitle("; ".join(part for part in (corpus, models, seeds) if part), x=0.01, ha="left")
+    heading(figure, corpus, models, seeds)
     return figure
 
 
@@ -185,9 +183,7 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
                for label, marker in names.values()]  # fmt: skip
     handles.append(Line2D([], [], marker="o", color=INK, linestyle="", label="best layer (filled: auxiliary loss)"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
-    title = "; ".join(part for part in (corpus, models) if part)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, corpus, models)
     return figure
 
 

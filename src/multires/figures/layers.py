@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from multires.figures.style import BASELINE, RESOLUTION_COLOURS, marker_size, new_figure, resolution_colour
+from multires.figures.style import BASELINE, RESOLUTION_COLOURS, heading, marker_size, new_figure, resolution_colour
 
 MARKERS = {
     "hubert": ("o", True),
@@ -111,7 +111,7 @@ def layer_curves(
         if number % columns == 0:
             axes.flat[number].set_ylabel(ylabel)
     add_legend(figure, markers, sorted(table["frame_period"].unique()), baselines is not None)
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     return figure
 
 
@@ -159,7 +159,7 @@ def _nothing(title: str) -> Figure:
     figure, axes = new_figure(1, 1, height=1.6)
     axes.flat[0].set_axis_off()
     axes.flat[0].text(0.5, 0.5, "this run has no such scores: see the parameter views", ha="center", va="center")
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     return figure
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from multires.figures.layers import add_legend, condition_markers, layer_curves
-from multires.figures.style import BASELINE, label_at_end, marker_size, new_figure, resolution_colour
-from multires.findings import rank_correlation
+from multires.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
+from multires.findings import ACOUSTIC_NAMES, rank_correlation
 
 VIEW_TITLES = {
     "mel": "log-mel, own frames",
@@ -110,8 +113,12 @@ def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
                               color=colour, alpha=0.15, linewidth=0)  # fmt: skip
         label_at_end(axis, part["clusters"].iloc[-1], part["value"].iloc[-1], name, colour)
     axis.set_xscale("log", base=2)
-    ticks = sorted(table["clusters"].unique())
+    counts = sorted(table["clusters"].unique())
+    ticks = [
+        count for count, above in itertools.zip_longest(counts, counts[1:]) if above is None or above > 1.2 * count
+    ]
     axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlim(right=max(ticks) * 2.6)
     axis.set_xlabel("k-means clusters")
     axis.set_ylabel("bits")
@@ -138,7 +145,10 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     for axis, task in zip(axes.flat, tasks, strict=True):
         rows = accuracy[accuracy["view"] == task]
         layers, acoustic = _split_acoustic(rows)
-        entries = [(str(row.model), row.value, row.low, row.high, "s") for row in acoustic.itertuples()]
+        entries = [
+            (ACOUSTIC_NAMES.get(row.model, str(row.model)), row.value, row.low, row.high, "s")
+            for row in acoustic.itertuples()
+        ]
         for condition, part in layers.groupby("condition", sort=False):
             single = part[part["layer_index"].notna()]
             best = single.loc[single["value"].idxmax()]
@@ -155,7 +165,7 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
         axis.set_title(task)
         axis.margins(y=0.12)
     axes.flat[-1].set_xlabel("accuracy")
-    figure.suptitle(f"{corpus}; {models}", x=0.01, ha="left")
+    heading(figure, corpus, models)
     return figure
 
 
@@ -178,7 +188,7 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             if column == 0:
                 axis.set_ylabel("probe accuracy")
     add_legend(figure, markers, sorted(table["frame_period"].unique()), shuffled=False)
-    figure.suptitle(f"{corpus}; {models}", x=0.01, ha="left")
+    heading(figure, corpus, models)
     return figure
 
 
@@ -212,5 +222,6 @@ def _split_acoustic(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _references(acoustic: pd.DataFrame, panels: str) -> dict[str, dict[str, float]]:
     return {
-        str(model): dict(zip(part[panels], part["value"], strict=True)) for model, part in acoustic.groupby("model")
+        ACOUSTIC_NAMES.get(str(model), str(model)): dict(zip(part[panels], part["value"], strict=True))
+        for model, part in acoustic.groupby("model")
     }

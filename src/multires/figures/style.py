@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -79,6 +80,12 @@ def new_figure(
     )  # fmt: skip
     plt.close(figure)  # else pyplot keeps every figure and shows it a second time below a notebook's cell
     return figure, axes
+
+
+def heading(figure: Figure, *parts: str) -> None:
+    """The figure's title from what it is about, in as many lines as the page's width asks for."""
+    if text := "; ".join(part for part in parts if part):
+        figure.suptitle(fill(text, 76), x=0.01, ha="left", fontsize="medium")
 
 
 def resolution_colour(frame_period: float) -> str:
