@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
+
+from multires.factorial import CELLS, LEVEL, TASKS, cell_means
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -118,6 +122,106 @@ def conclusion(table: pd.DataFrame) -> str:
         f"Downsampling saves {1 - counts:.0%} of the multiply-accumulates on 10 s of speech and takes {_interval(row)} of the "
         f"control's time on {row['duration']:g} s, {verdict}."
     )
+
+
+def trade(table: pd.DataFrame, scores: pd.DataFrame, *, score: str = TASKS) -> pd.DataFrame:
+    """Cost beside quality: what each condition of the experiment scores, and what its architecture costs here.
+
+    Parameters
+    ----------
+    table
+        Of efficiency. The cost is the measured time over the control's at the longest duration at which every
+        architecture has one, or the counted one where times are withheld.
+    scores
+        One number a model: columns condition, seed, score, value, and corpus where there are several
+        (`multires.evaluation.headline` of the experiment's scores).
+    score
+        Which of the scores.
+
+    Returns
+    -------
+    DataFrame
+        One row a condition and corpus: corpus, condition, score, value with low and high (Student's interval over
+        seeds, NaN with one seed), n (seeds), cost with cost_low and cost_high, basis (``measured`` or ``counted``) and
+        duration (seconds). Conditions without a cost are left out: untrained models and acoustic features.
+    """
+    rows = scores[(scores["score"] == score) & scores["condition"].isin([*CELLS, "hubert"])]
+    if "corpus" not in rows:
+        rows = rows.assign(corpus="")
+    costs, basis, duration = _costs(table)
+    found = []
+    for corpus, part in rows.groupby("corpus", sort=False):
+        for cell in _records(cell_means(part)):
+            n = int(cell["n"])
+            reach = stats.t.ppf(0.5 + LEVEL / 2, n - 1) * cell["deviation"] / np.sqrt(n) if n > 1 else float("nan")
+            cost, low, high = costs[cell["condition"].removesuffix("+aux")]
+            found.append({
+                "corpus": corpus, "condition": cell["condition"], "score": score, "value": cell["value"],
+                "low": cell["value"] - reach, "high": cell["value"] + reach, "n": n,
+                "cost": cost, "cost_low": low, "cost_high": high, "basis": basis, "duration": duration,
+            })  # fmt: skip
+    columns = ["corpus", "condition", "score", "value", "low", "high", "n", "cost", "cost_low", "cost_high", "basis",
+               "duration"]  # fmt: skip
+    return pd.DataFrame(found, columns=columns)
+
+
+def traded(trade: pd.DataFrame, table: pd.DataFrame) -> str:
+    """What the cheaper architecture gives up, or that there is no experiment to tell."""
+    if trade.empty:
+        return (
+            "No table of the controlled experiment comes with this installation, so cost cannot be set beside quality "
+            "here: `multires experiment` makes one, and the parameter `experiment` of this notebook names its folder."
+        )
+    first = trade.iloc[0]
+    how = "time" if first["basis"] == "measured" else "multiply-accumulates"
+    text = (
+        f"Costs are {how} over the control's at {_size(table)} size on {first['duration']:g} s of speech; scores are "
+        "those of the experiment's small models. "
+    )
+    for corpus, part in trade.groupby("corpus", sort=False):
+        cells = {row["condition"]: row for row in _records(part)}
+        pairs = [(a, b) for a, b in (("multi", "mono"), ("multi+aux", "mono+aux")) if a in cells and b in cells]
+        told = [
+            f"{low} scores {cells[low]['value'] - cells[full]['value']:+.3f} against {full} at "
+            f"{cells[low]['cost']:.2f} of its cost"
+            for low, full in pairs
+        ]
+        best = part.loc[part["value"].idxmax()]
+        seeds = f"{int(part['n'].min())} seed{'s' if part['n'].min() != 1 else ''} a condition"
+        text += (
+            f"**{corpus or 'The experiment'}** ({seeds}): {'; '.join(told) or 'no pair of conditions'}; the best condition "
+            f"is {best['condition']} ({best['value']:.3f}{_reach(best)}). "
+        )
+    return text + "The auxiliary loss costs nothing once a model is trained."
+
+
+def _reach(row: pd.Series) -> str:
+    return f" [{row['low']:.3f}, {row['high']:.3f}]" if np.isfinite(row["low"]) else ", one seed: no interval"
+
+
+def _costs(table: pd.DataFrame) -> tuple[dict[str, tuple[float, float, float]], str, float]:
+    """Cost over the control's by architecture, with its interval; what it is; and the duration."""
+    timed = table[
+        (table["measure"] == "ratio") & (table["view"] == "mono") & (table["batch"] == 1)
+        & table["model"].isin(["hubert", "multi"]) & table["value"].notna()
+    ]  # fmt: skip
+    whole = timed.groupby("duration")["model"].nunique()
+    basis, rows = "measured", timed
+    if whole.empty or whole.max() < 2:
+        basis = "counted"
+        rows = table[(table["measure"] == "macs_ratio") & (table["view"] == "mono")]
+        rows = rows[rows["model"].isin(["hubert", "multi"]) & (rows["duration"] == 10.0)]
+        rows = rows.assign(low=rows["value"], high=rows["value"])
+        duration = 10.0
+    else:
+        duration = float(whole[whole == 2].index.max())
+    at = rows[rows["duration"] == duration].set_index("model")
+    found = {str(name): (float(row["value"]), float(row["low"]), float(row["high"])) for name, row in at.iterrows()}
+    return {"mono": (1.0, 1.0, 1.0), **found}, basis, duration
+
+
+def _size(table: pd.DataFrame) -> str:
+    return str(table["size"].iloc[0])
 
 
 def machine(table: pd.DataFrame) -> str:

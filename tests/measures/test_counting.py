@@ -3,7 +3,7 @@ import pytest
 from torch import nn
 
 from multires.errors import MultiresError
-from multires.measures.counting import count, count_measured, modules_by_part
+from multires.measures.counting import count, count_measured, count_total, modules_by_part
 from multires.models.mr_hubert import ModelConfig, MultiResHubert, preset
 
 CONFIGURATIONS = {
@@ -69,6 +69,20 @@ def test_middle_at_half_the_rate_takes_half_the_linear_and_a_quarter_of_the_quad
     assert multi["middle", "attention, linear"] * 2 == mono["middle", "attention, linear"]
     assert multi["middle", "attention, quadratic"] * 4 == mono["middle", "attention, quadratic"]
     assert multi["encoder.0", "feed-forward"] == mono["encoder.0", "feed-forward"]
+
+
+def test_depths_may_be_others_and_even_none():
+    config, other = preset("multi", "base"), preset("multi", "base", depths=(2, 4, 6))
+    pd.testing.assert_frame_equal(count(config, 10.0, depths=(2, 4, 6)), count(other, 10.0))
+    assert count_total(config, 10.0, depths=(2, 4, 6), piece=64) == count(other, 10.0, piece=64)["macs"].sum()
+    low = count(config, 10.0, depths=(0, 12, 0)).groupby("block")["macs"].sum()
+    full = count(config, 10.0).groupby("block")["macs"].sum()
+    assert low["middle"] == 3 * full["middle"]
+    assert low["decoder.0"] == 0
+    assert low["encoder.0"] > 0, "the positional convolution stays"
+    for depths in ((4, 4), (4, -1, 4)):
+        with pytest.raises(MultiresError, match="give 3 numbers"):
+            count(config, 1.0, depths=depths)
 
 
 def test_modules_do_not_contain_one_another():

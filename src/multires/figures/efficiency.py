@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from multires.figures.style import BASELINE, RESOLUTION_COLOURS, label_at_end, new_figure
+from multires.figures.layers import condition_markers
+from multires.figures.style import BASELINE, RESOLUTION_COLOURS, condition_colour, label_at_end, new_figure
 
 PART_COLOURS = {
     "waveform encoder": "#4D4D4D",
@@ -151,6 +152,55 @@ def time_by_part(table: pd.DataFrame) -> Figure:
         value, low, high = (100 * float(row[column]) / totals[name] for column in ("value", "low", "high"))
         axis.errorbar(value, position, xerr=[[max(value - low, 0)], [max(high - value, 0)]], color="black", capsize=3)
     _part_legend(figure, both.columns)
+    return figure
+
+
+def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Score against cost, one point a condition with both its intervals, one panel a corpus.
+
+    Parameters
+    ----------
+    trade
+        What `multires.costs.trade` gives; where it is empty the figure says that there is no experiment.
+    table
+        Of efficiency, for the machine.
+    """
+    if trade.empty:
+        figure, axes = new_figure(1, 1, height=1.6)
+        axes.flat[0].set_axis_off()
+        axes.flat[0].text(0.5, 0.5, "no table of the controlled experiment is at hand", ha="center", va="center")
+        return figure
+    corpora = list(dict.fromkeys(trade["corpus"]))
+    figure, axes = new_figure(1, len(corpora), height=4.6, sharey=False)
+    markers = condition_markers(list(dict.fromkeys(trade["condition"])))
+    for axis, corpus in zip(axes.flat, corpora, strict=True):
+        part = trade[trade["corpus"] == corpus].sort_values("condition")
+        seeds = f"{part['n'].min()} seed{'s' if part['n'].min() != 1 else ''}"
+        # Conditions of one architecture cost the same: they are drawn side by side.
+        nudge = 0.008 * (part["cost"].max() - part["cost"].min() + 0.05)
+        for row in _records(part):
+            shape, filled = markers[row["condition"]]
+            colour = condition_colour(row["condition"])
+            side = 0.0 if row["condition"] == "hubert" else nudge * (1 if row["condition"].endswith("+aux") else -1)
+            reach = np.nan_to_num([[row["value"] - row["low"]], [row["high"] - row["value"]]])
+            wide = np.clip([[row["cost"] - row["cost_low"]], [row["cost_high"] - row["cost"]]], 0, None)
+            axis.errorbar(
+                row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=colour, capsize=3, markersize=8,
+                markerfacecolor=colour if filled else "white",
+            )  # fmt: skip
+            left = side < 0
+            axis.annotate(
+                row["condition"], (row["cost"] + side, row["value"]), xytext=(-8 if left else 8, 7 if left else -11),
+                textcoords="offset points", ha="right" if left else "left", color=colour, fontsize=10.5,
+            )  # fmt: skip
+        axis.axvline(1, color=BASELINE, linewidth=0.8, linestyle=":")
+        axis.set_title(f"{corpus}, {seeds}" if corpus else seeds)
+        axis.margins(x=0.3, y=0.15)
+        axis.set_xlabel("cost over the control's")
+    axes.flat[0].set_ylabel(str(trade["score"].iloc[0]))
+    first = trade.iloc[0]
+    how = _machine(table) if first["basis"] == "measured" else f"counted, {_size(table)} size"
+    figure.suptitle(f"Cost on {first['duration']:g} s: {how}", fontsize=11, x=0.01, ha="left")
     return figure
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from multires.errors import MultiresError, choose
 from multires.measures import timing
-from multires.measures.counting import count, count_measured, modules_by_part
+from multires.measures.counting import count, count_measured, count_total, modules_by_part
 from multires.measures.memory import peak_memory
 from multires.measures.timing import Estimate
 from multires.models.encoder import WaveformEncoder
@@ -108,7 +109,7 @@ def configurations(size: str = "base", extended: bool = False) -> dict[str, Mode
     extended
         Also what nobody trained: ``downsample 4``, ``downsample 8`` (MR-HuBERT with that factor) and
         ``downsample F, K low`` for every factor F and K of the layers at the low resolution. K goes up to all layers
-        but two: the U shape needs one before and one after.
+        but two: the U shape needs one before and one after. (`efficiency_table` counts beyond, up to all layers.)
 
     Raises
     ------
@@ -319,33 +320,49 @@ def _count(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
                 bench.add(name, "parameters", int(parameters), part=part, unit="parameters", **common)
         bench.add(name, "parameters_total", int(parts["parameters"].sum()), unit="parameters", **common)
         for seconds in sorted({*COUNTED_DURATIONS, *bench.durations}):
-            total = _macs(config, seconds, bench.piece)
+            total = count_total(config, seconds, piece=bench.piece)
             at = {"duration": seconds, "batch": 1, **common}
             bench.add(name, "macs_total", total, unit="multiply-accumulates", **at)
             for against in ("mono", "hubert"):
-                reference = _macs(configs[against], seconds, bench.piece)
+                reference = count_total(configs[against], seconds, piece=bench.piece)
                 bench.add(name, "macs_ratio", total / reference, view=against, unit="ratio", **at)
         for measure, value in zip(
             ("macs_ratio_linear", "macs_ratio_quadratic"), _limits(config, configs[CONTROL]), strict=True
         ):
             bench.add(name, measure, value, view=CONTROL, unit="ratio", **common)
+    _count_all_low(bench, configs)
 
 
-def _macs(config: ModelConfig, seconds: float, piece: int | None) -> int:
-    return int(count(config, seconds, piece=piece)["macs"].sum())
+def _count_all_low(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
+    """What could not be built: no layer after the low resolution, and none before it either. Counted only."""
+    base = configs["multi"]
+    layers = sum(base.depths)
+    for factor in FACTORS:
+        config = replace(base, ratios=((1, factor),))
+        for low in (layers - 1, layers):
+            depths = (layers - low, low, 0)
+            what_if = {"factor": factor, "low_layers": low, "layers_total": layers, "source": "closed form"}
+            for seconds in sorted({*COUNTED_DURATIONS, *bench.durations}):
+                total = count_total(config, seconds, piece=bench.piece, depths=depths)
+                reference = count_total(configs[CONTROL], seconds, piece=bench.piece)
+                at = {"duration": seconds, "batch": 1, **what_if}
+                name = f"downsample {factor}, {low} low"
+                bench.add(name, "macs_total", total, unit="multiply-accumulates", **at)
+                bench.add(name, "macs_ratio", total / reference, view=CONTROL, unit="ratio", **at)
 
 
 def _limits(config: ModelConfig, reference: ModelConfig) -> tuple[float, float]:
     """Ratio of work that grows with the audio, and of work that grows with its square, for long audio."""
-    long = 3600.0
-
-    def split(which: ModelConfig) -> tuple[int, int]:
-        parts = count(which, long).groupby("part")["macs"].sum()
-        quadratic = int(parts["attention, quadratic"])
-        return int(parts.sum()) - quadratic, quadratic
-
-    (linear, quadratic), (base_linear, base_quadratic) = split(config), split(reference)
+    (linear, quadratic), (base_linear, base_quadratic) = _long(config), _long(reference)
     return linear / base_linear, quadratic / base_quadratic
+
+
+@cache
+def _long(config: ModelConfig) -> tuple[int, int]:
+    """The work of an hour that grows with the audio, and that which grows with its square."""
+    parts = count(config, 3600.0).groupby("part")["macs"].sum()
+    quadratic = int(parts["attention, quadratic"])
+    return int(parts.sum()) - quadratic, quadratic
 
 
 def _what_if(config: ModelConfig) -> dict[str, Any]:
@@ -384,7 +401,7 @@ def _check_counts(bench: Bench, models: Mapping[str, MultiResHubert]) -> None:
     seconds = bench.durations[0]
     for name, model in models.items():
         counted = int(count_measured(model, seconds, seed=bench.seed)["macs"].sum())
-        expected = _macs(model.config, seconds, bench.piece)
+        expected = count_total(model.config, seconds, piece=bench.piece)
         if counted != expected:
             raise MultiresError(
                 f"torch counts {counted} multiply-accumulates in {name}, the closed form {expected}: report this as a bug"
@@ -415,7 +432,7 @@ def _latency(
                 bench.add_estimate(
                     name, "throughput", _inverted(found, audio), unit="seconds of audio per second", **at
                 )
-                work = batch * _macs(configs[name], seconds, bench.piece)
+                work = batch * count_total(configs[name], seconds, piece=bench.piece)
                 if not (rate.withheld or found.withheld):
                     share = _inverted(found, work / rate.median)
                     bench.add_estimate(name, "achieved_share", share, unit="share", **at)
