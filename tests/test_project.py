@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import tomllib
 from itertools import chain
@@ -143,3 +144,31 @@ def test_make_alone_lists_the_commands():
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     for command in ("book", "test", "lint", "experiment", "clean"):
         assert re.search(rf"^  make {command} +\S", done.stdout, re.MULTILINE), command
+
+
+@pytest.mark.parametrize(
+    ("broken", "reached", "told"),
+    [
+        (None, ["env", "lint", "test", "book embedded", "check embedded"], "== passed in"),
+        ("lint", ["env", "lint"], "== FAILED: make lint (exit status 2)"),
+        ("test", ["env", "lint", "test"], "== FAILED: make test (exit status 2)"),
+        ("book", ["env", "lint", "test", "book embedded"], "== FAILED: make book (exit status 2)"),
+    ],
+)
+def test_ci_stops_at_what_fails_and_says_so_last(tmp_path, broken, reached, told):
+    clone = tmp_path / "clone"
+    (clone / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
+    (clone / "outcome").write_text("FAILED tests/test_a.py::test_b - as it must\n=== 1 failed, 2 passed in 3.00s ===\n")
+    rules = "PROFILE = embedded\nenv lint:; @echo $@ >> log\ntest:; @cat outcome; echo $@ >> log\n"
+    rules += "book check:; @echo $@ $(PROFILE) >> log\n"
+    if broken:
+        rules = re.sub(rf"^(.*\b{broken}\b.*:;.*)$", rf"\1; test $@ != {broken}", rules, flags=re.MULTILINE)
+    (clone / "Makefile").write_text(rules)
+    done = subprocess.run(["bash", ".ci/run"], cwd=clone, capture_output=True, text=True)
+    assert (done.returncode == 0) == (broken is None)
+    assert (clone / "log").read_text().splitlines() == reached
+    end = done.stdout.partition("== steps\n")[2].splitlines()
+    assert end[0].endswith("make env")
+    assert end[-1].startswith(told)
+    assert ("FAILED tests/test_a.py::test_b - as it must" in end) == ("test" in reached)
