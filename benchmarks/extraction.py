@@ -2,11 +2,15 @@
 
 python -m benchmarks.extraction            a table
 python -m benchmarks.extraction --json     one JSON object
+python -m benchmarks.extraction --effect embedded/multi+aux-0     and what bfloat16 changes in CCA and MI
+
+On a busy machine ``--threads 1 --clock processor`` counts the time that the processor gave, not the time that passed.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import tempfile
@@ -15,18 +19,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.reference import FAMILIES, Reference, build_reference, trace_reference
-from multires.models import MultiResHubert, load_checkpoint
+from multires.corpus import Corpus, load_corpus
+from multires.features import extract, segment_table
+from multires.measures.cca import cca_scores
+from multires.measures.mutual_information import mutual_informations
+from multires.models import MultiResHubert, load_checkpoint, load_model
 from multires.results import processor_name
 
 RATE = 16_000
 BATCH = 16
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
-def benchmark(*, seconds: float, repeats: int, family: str, threads: int) -> dict[str, Any]:
+def benchmark(*, seconds: float, repeats: int, family: str, threads: int, clock: str = "wall") -> dict[str, Any]:
     """Ratios of fairseq's time to ours, medians over `repeats` interleaved runs with their extremes."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -34,27 +44,27 @@ def benchmark(*, seconds: float, repeats: int, family: str, threads: int) -> dic
         ours = load_checkpoint(reference.path)
     waveform = torch.randn(int(seconds * RATE), generator=torch.Generator().manual_seed(0)) * 0.1
     result: dict[str, Any] = {
-        "family": family, "seconds": seconds, "threads": threads, "processor": processor_name(),
+        "family": family, "seconds": seconds, "threads": threads, "clock": clock, "processor": processor_name(),
         "bfloat16_units": _bfloat16_units(), "max_abs_difference": _difference(reference, ours, waveform),
-        **_cpu(reference, ours, waveform, repeats),
+        **_cpu(reference, ours, waveform, repeats, CLOCKS[clock]),
     }  # fmt: skip
     if torch.cuda.is_available():
         result |= _gpu(reference, ours, waveform, repeats)
     return result
 
 
-def _cpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: int) -> dict[str, Any]:
-    def bfloat16() -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            ours(waveform[None])
-
+def _cpu(
+    reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: int, clock: Callable[[], float]
+) -> dict[str, Any]:
+    bfloat16 = copy.deepcopy(ours).to(torch.bfloat16)
     times = _interleaved(
         {
             "fairseq": lambda: trace_reference(reference, waveform),
             "float32": lambda: ours(waveform[None]),
-            "bfloat16": bfloat16,
+            "bfloat16": lambda: bfloat16(waveform[None]),
         },
         repeats,
+        clock,
     )
     return {**_ratio("cpu_float32_ratio", times, "float32"), **_ratio("cpu_bfloat16_ratio", times, "bfloat16")}
 
@@ -62,7 +72,7 @@ def _cpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: 
 def _gpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: int) -> dict[str, Any]:
     """bfloat16 in batches against fairseq one utterance at a time in float32, for the same audio."""
     reference.model.cuda()
-    ours.cuda()
+    ours.to("cuda", torch.bfloat16)
     waveform = waveform.cuda()
     batch = waveform[None].expand(BATCH, -1).contiguous()
 
@@ -72,11 +82,10 @@ def _gpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: 
         torch.cuda.synchronize()
 
     def bfloat16() -> None:
-        with torch.autocast("cuda", dtype=torch.bfloat16):
-            ours(batch)
+        ours(batch)
         torch.cuda.synchronize()
 
-    times = _interleaved({"fairseq": fairseq, "bfloat16": bfloat16}, repeats)
+    times = _interleaved({"fairseq": fairseq, "bfloat16": bfloat16}, repeats, time.perf_counter)
     hours = BATCH * len(waveform) / RATE / 3600
     return {
         **_ratio("gpu_bfloat16_ratio", times, "bfloat16"),
@@ -85,16 +94,18 @@ def _gpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: 
     }
 
 
-def _interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+def _interleaved(
+    runs: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     """Seconds of each of `runs`, in turn, after one round of warming up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     with torch.inference_mode():
         for round_ in range(repeats + 1):
             for name, run in runs.items():
-                start = time.perf_counter()
+                start = clock()
                 run()
                 if round_:
-                    times[name].append(time.perf_counter() - start)
+                    times[name].append(clock() - start)
     return times
 
 
@@ -115,6 +126,42 @@ def _difference(reference: Reference, ours: MultiResHubert, waveform: Tensor) ->
     return max(float((x[0] - theirs[name][: x.shape[1]]).abs().max()) for name, x in frames.items())
 
 
+def bfloat16_effect(name: str, corpus: Corpus, *, frames: int = 4000, clusters: int = 100) -> dict[str, Any]:
+    """How far bfloat16 moves CCA with log-mel, CCA with phones, and MI with phones, largest over a model's layers.
+
+    MI is of the same clusters, fitted to the float32 vectors; ``mi_seed_range`` is how far another seed of k-means moves
+    it in float32, largest over layers.
+    """
+    segments = segment_table(corpus, frames=frames, seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        stores = {
+            precision: extract(
+                load_model(name, precision=precision), corpus, segments, Path(folder) / precision, progress=False
+            )
+            for precision in ("float32", "bfloat16")
+        }
+        mel = extract(load_model("mel"), corpus, segments, Path(folder) / "mel", progress=False)
+        effects: dict[str, list[float]] = {"cca_mel": [], "cca_phone": [], "mi_phone": [], "mi_seed_range": []}
+        for layer in stores["float32"].layer_names():
+            one, other = (store.vectors(layer, "phone") for store in stores.values())
+            phones = stores["float32"].labels("phone")["label"].to_numpy(str)
+            views = {"cca_mel": mel.vectors("mel", "phone"), "cca_phone": phones}
+            scores = [cca_scores(x, views, baseline=False) for x in (one, other)]
+            for view in views:
+                effects[view].append(abs(scores[0][view].score - scores[1][view].score))
+            runs = [
+                mutual_informations(one, x, {"phone": phones}, n_clusters=clusters, seeds=(0, 1))["phone"].runs
+                for x in (one, other)
+            ]
+            by_seed = [[run.normalised for run in each] for each in runs]
+            effects["mi_phone"].append(float(np.abs(np.subtract(by_seed[0], by_seed[1])).max()))
+            effects["mi_seed_range"].append(float(np.ptp(by_seed[0])))
+    return {
+        "effect_model": name, "effect_segments": len(phones),
+        **{f"{measure}_effect" if measure != "mi_seed_range" else measure: max(each) for measure, each in effects.items()},
+    }  # fmt: skip
+
+
 def _bfloat16_units() -> bool:
     """Whether this processor multiplies bfloat16 faster than float32."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -129,8 +176,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="interleaved rounds")
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
     parser.add_argument("--family", default="4-4-4", choices=sorted(FAMILIES), help="architecture")
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS), help="what time is counted on the processor")
+    parser.add_argument(
+        "--effect", metavar="MODEL", help="also measure what bfloat16 changes in this model's CCA and MI"
+    )
+    parser.add_argument("--hours", type=float, default=0.2, help="of embedded speech for --effect")
+    parser.add_argument("--data", type=Path, help="a folder in LibriSpeech's layout for --effect instead")
     given = parser.parse_args()
-    result = benchmark(seconds=given.seconds, repeats=given.repeats, family=given.family, threads=given.threads)
+    if given.clock == "processor" and given.threads != 1:
+        parser.error("the processor's time of several threads is not that of their work: give --threads 1")
+    result = benchmark(
+        seconds=given.seconds, repeats=given.repeats, family=given.family, threads=given.threads, clock=given.clock
+    )
+    if given.effect:
+        corpus = load_corpus("librispeech", given.data) if given.data else load_corpus("embedded", hours=given.hours)
+        result |= bfloat16_effect(given.effect, corpus)
     if given.json:
         print(json.dumps(result))
     else:

@@ -2,6 +2,8 @@
 
 python -m benchmarks.parity --audio *.flac --csv book/data/parity.csv     the book's table, its provenance beside it
 python -m benchmarks.parity --json                                       the same as JSON, on noise
+python -m benchmarks.parity --families mono --narrow --audio *.flac --csv book/data/parity.csv --update
+                                                                         one architecture anew, at full width
 
 Every architecture of base size and one large model at full width, the other large ones at 128 with all their switches.
 """
@@ -11,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -85,6 +88,28 @@ def parity_table(
     return table.groupby(keys, sort=False, as_index=False).max()
 
 
+def _joined(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([tables[name] for name in FAMILIES if name in tables], ignore_index=True)
+
+
+def _write(path: Path, tables: Mapping[str, pd.DataFrame], record: dict[str, Any]) -> None:
+    """The table and its provenance, after every architecture, so that nothing is lost where a later one fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _joined(tables).to_csv(path, index=False, float_format="%.3g")
+    path.with_suffix(".json").write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def _kept(path: Path | None, parameters: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The architectures of a table that is there, if it was made on the same speech at the same lengths."""
+    if path is None or not path.exists():
+        raise MultiresError("--update needs the table to update: name it with --csv")
+    before = json.loads(path.with_suffix(".json").read_text())["parameters"]
+    for name, value in parameters.items():
+        if before.get(name) != value:
+            raise MultiresError(f"{path} was made with {name} {before.get(name)}, not {value}: make it anew")
+    return dict(list(pd.read_csv(path).groupby("architecture", sort=False)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--csv", type=Path, help="write the table here, and its provenance beside it")
@@ -92,6 +117,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), help=f"of {', '.join(FAMILIES)}")
     parser.add_argument("--lengths", nargs="+", type=int, default=list(LENGTHS), help="samples")
     parser.add_argument("--narrow", nargs="*", default=list(NARROW), help="families compared at a width of 128")
+    parser.add_argument("--update", action="store_true", help="keep the other architectures of the table at --csv")
     parser.add_argument("--audio", type=Path, nargs="+", help="speech at 16 kHz, joined; noise where none is given")
     given = parser.parse_args()
     for name in given.narrow:
@@ -103,16 +129,16 @@ def main() -> None:
         speech = torch.cat([torch.from_numpy(soundfile.read(file, dtype="float32")[0]) for file in given.audio])
         if len(speech) < max(given.lengths):
             parser.error(f"the audio has {len(speech)} samples, and {max(given.lengths)} are wanted")
-    table = parity_table(given.families, lengths=given.lengths, narrow=given.narrow, speech=speech)
-    if given.csv:
-        given.csv.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(given.csv, index=False, float_format="%.3g")
-        parameters = {
-            "families": given.families, "lengths": given.lengths, "narrow": given.narrow,
-            "speech": [file.name for file in given.audio or []] or "noise",
-        }  # fmt: skip
-        record = provenance("benchmarks.parity", parameters)
-        given.csv.with_suffix(".json").write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n")
+    record = provenance(
+        "benchmarks.parity",
+        {"lengths": given.lengths, "speech": [file.name for file in given.audio or []] or "noise"},
+    )
+    tables = _kept(given.csv, record["parameters"]) if given.update else {}
+    for name in given.families:
+        tables[name] = parity_table([name], lengths=given.lengths, narrow=given.narrow, speech=speech)
+        if given.csv:
+            _write(given.csv, tables, record)
+    table = _joined(tables)
     if given.json:
         print(json.dumps(table.to_dict("records")))
     else:

@@ -407,19 +407,25 @@ def _mapping(node: Any) -> Mapping[str, Any]:
     return node if isinstance(node, dict) else {}
 
 
-def _value(node: Any, depth: int = 0) -> Any:
-    """A plain value out of OmegaConf's nodes and enumerations' stand-ins."""
-    if depth > 6:
+def _value(node: Any) -> Any:
+    """A plain value out of OmegaConf's nodes and enumerations' stand-ins, cut off beyond what any option needs."""
+    return _plain_value(node, 0, [0])
+
+
+def _plain_value(node: Any, depth: int, seen: list[int]) -> Any:
+    seen[0] += 1
+    # Lists that hold themselves or one another many times over would never end.
+    if depth > 8 or seen[0] > 1000:
         return None
     if isinstance(node, Inert):
         inside = node.__dict__
         if "_val" in inside:
-            return _value(inside["_val"], depth + 1)
+            return _plain_value(inside["_val"], depth + 1, seen)
         if "_content" in inside:
-            return _value(inside["_content"], depth + 1)
-        return _value(node.arguments[0], depth + 1) if node.arguments else None
+            return _plain_value(inside["_content"], depth + 1, seen)
+        return _plain_value(node.arguments[0], depth + 1, seen) if node.arguments else None
     if isinstance(node, list | tuple):
-        return [_value(item, depth + 1) for item in node[:64]]
+        return [_plain_value(item, depth + 1, seen) for item in node[:64]]
     return node
 
 

@@ -8,16 +8,22 @@ from urllib.parse import urlparse
 
 import torch
 
+from multires.errors import MultiresError, choose
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import load_checkpoint
 from multires.models.download import fetch
 from multires.models.layers import LayeredModel
-from multires.models.mr_hubert import build_model
+from multires.models.mr_hubert import MultiResHubert, build_model
 from multires.models.registry import published, shipped, unknown_model, untrained
 
 
 def load_model(
-    name: str, *, seed: int = 0, device: str | torch.device = "cpu", cache: str | Path | None = None
+    name: str,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    cache: str | Path | None = None,
+    precision: str = "float32",
 ) -> LayeredModel:
     """A model by name, in evaluation mode.
 
@@ -33,13 +39,20 @@ def load_model(
         Where the weights go.
     cache
         The folder for downloads; see `multires.models.download.model_cache`.
+    precision
+        ``float32``, or ``bfloat16`` for weights and frames of a HuBERT or MR-HuBERT: two to four times as fast where
+        the processor computes in it. Waveforms, their statistics and the first convolution stay in float32.
 
     Raises
     ------
     MultiresError
         Where nothing has that name, or it cannot be had or read.
     """
-    return _load(str(name), seed, cache).to(device).eval()
+    dtype = getattr(torch, choose("precision", precision, ("float32", "bfloat16")))
+    model = _load(str(name), seed, cache)
+    if dtype is not torch.float32 and not isinstance(model, MultiResHubert):
+        raise MultiresError(f"{name} computes in float32 only: leave precision out")
+    return model.to(device, dtype).eval()
 
 
 def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -138,8 +139,8 @@ def load_torchaudio(name: str) -> Hooked:
     bundles = {n: b for n, b in vars(torchaudio.pipelines).items() if hasattr(b, "_normalize_waveform")}
     bundle = bundles[choose("torchaudio bundle", name, sorted(bundles))]
     try:
-        model = bundle.get_model()
-    except (OSError, RuntimeError) as error:
+        model = bundle.get_model(dl_kwargs={"weights_only": True})
+    except (OSError, RuntimeError, UnpicklingError) as error:
         raise MultiresError(
             f"torchaudio cannot get the weights of {name} ({error}): fetch them where there is a network, and put "
             f"them into {torch.hub.get_dir()}/checkpoints"

@@ -98,7 +98,7 @@ def _in_onednn(x: Tensor, weight: Tensor) -> bool:
         and _has_onednn(x.dtype)
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and not _plain.get()
     )
 
