@@ -35,7 +35,7 @@ Layers = Annotated[str, typer.Option(help="Comma-separated layers, such as encod
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Engine = Annotated[
     str,
-    typer.Option(envvar="MULTIRES_ENGINE", help="local, or the address of a Dask scheduler whose workers do the work."),
+    typer.Option(help="local (the default), or the address of a Dask scheduler whose workers do the work."),
 ]
 Frames = Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")]
 Variant = Annotated[
@@ -76,7 +76,7 @@ def _show(result: Any, output: Path | None, columns: list[str]) -> None:
 @app.command()
 def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
             models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-            utterances: Utterances = None, engine: Engine = "local", output: Output = None) -> None:  # fmt: skip
+            utterances: Utterances = None, engine: Engine = "", output: Output = None) -> None:  # fmt: skip
     """Run the models over the corpus and keep the vectors of every phone, word and sampled frame."""
     from multires import stages
 
@@ -88,7 +88,7 @@ def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, work
 def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
         models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
         utterances: Utterances = None,
-        engine: Engine = "local",
+        engine: Engine = "",
         views: Annotated[str, typer.Option(help="Comma-separated: mel, conv, phone, word, part_of_speech, layer.")] = "",
         variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Canonical correlation of every layer with log-mel, phones, words and other layers."""
@@ -117,7 +117,7 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
 def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
        models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
        utterances: Utterances = None,
-       engine: Engine = "local",
+       engine: Engine = "",
        phone_clusters: Annotated[int | None, typer.Option(help="k-means clusters for phones.")] = None,
        word_clusters: Annotated[int | None, typer.Option(help="k-means clusters for words.")] = None,
        output: Output = None) -> None:  # fmt: skip
@@ -134,7 +134,7 @@ def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace
 @app.command()
 def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-          utterances: Utterances = None, engine: Engine = "local", output: Output = None) -> None:  # fmt: skip
+          utterances: Utterances = None, engine: Engine = "", output: Output = None) -> None:  # fmt: skip
     """Linear probes for phone, word and speaker on every layer and on a learned weighted sum of them."""
     from multires import stages
 
@@ -164,7 +164,7 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
 @app.command()
 def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "",
+           utterances: Utterances = None, engine: Engine = "", variant: Variant = "",
            experiment: Annotated[str, typer.Option(help="Folder of your own `multires experiment`. "
                                                         "Default: the one that comes with the package.")] = "",
            output: Output = None) -> None:  # fmt: skip
@@ -191,7 +191,7 @@ def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, works
 def report(folder: Annotated[Path, typer.Argument(help="Where to write; made where it is missing.")],
            profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
            models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
-           utterances: Utterances = None, engine: Engine = "local", variant: Variant = "",
+           utterances: Utterances = None, engine: Engine = "", variant: Variant = "",
            formats: Annotated[str, typer.Option(help="Comma-separated among csv, tex, pdf, svg.")] = "csv,tex,pdf,svg",
            only: Annotated[str, typer.Option(help="Comma-separated stages, such as cca,claims. Default: all.")] = "",
            ) -> None:  # fmt: skip
@@ -214,7 +214,7 @@ def sweep(models: Annotated[str, typer.Option(help="Comma-separated names or pat
           measures: Annotated[str, typer.Option(help="Comma-separated among extract, cca, mi, probe.")] = "cca,mi,probe",
           profile: Profile = "embedded", data: Data = "", workspace: Workspace = "workspace",
           layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None,
-          engine: Engine = "local",
+          engine: Engine = "",
           views: Annotated[str, typer.Option(help="For cca, comma-separated. Default: the profile's.")] = "",
           variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Measure many models with many seeds and gather the results into one tidy table.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from multires.errors import MultiresError
@@ -95,24 +97,25 @@ class Cluster(Engine):
 
     def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
         """As `Engine.each`, with as many pieces under way as the workers have threads."""
-        from distributed import CancelledError, wait
-
         waiting = (_Job(piece) for piece in pieces)
         again: list[_Job] = []
         running: dict[Any, _Job] = {}
         failed: list[_Job] = []
         finished = 0
+        ended: SimpleQueue[Any] = SimpleQueue()
         task = _Task(function, _package())
         try:
             while True:
                 room = self._threads(what) - len(running)
                 for job in [*again[:room], *islice(waiting, max(room - len(again), 0))]:
-                    running[self._submit(task, job)] = job
+                    future = self._submit(task, job)
+                    running[future] = job
+                    future.add_done_callback(ended.put)
                 again = again[max(room, 0) :]
                 if not running:
                     break
-                with suppress(TimeoutError, CancelledError):
-                    wait(list(running), timeout=_GLANCE, return_when="FIRST_COMPLETED")
+                with suppress(Empty):
+                    ended.get(timeout=_GLANCE)
                 for future in [future for future in running if future.done()]:
                     job = running.pop(future)
                     outcome = _outcome(future)
@@ -290,20 +293,21 @@ def _settle() -> None:
 
 @cache
 def _package() -> str:
-    """Changes with the source of this package: workers must have the same."""
+    """Changes with the source of what workers run: they must have the same."""
     here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for file in sorted(here.rglob("*.py")):
-        digest.update(file.relative_to(here).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
+    files = [here / "features.py", here / "stages.py"]
+    files += [file for name in ("corpus", "measures", "models") for file in sorted((here / name).glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _address(client: Any) -> str:
     return str(getattr(client.scheduler, "address", client))
 
 
-def open_engine(engine: Any = "local") -> Engine:
+def open_engine(engine: Any = None) -> Engine:
     """The engine of a name: ``local``, or the address of a Dask scheduler; a Dask client and an `Engine` are taken as such.
+
+    Where none is given, the variable MULTIRES_ENGINE names it, else it is ``local``.
 
     Raises
     ------
@@ -312,7 +316,9 @@ def open_engine(engine: Any = "local") -> Engine:
     """
     if isinstance(engine, Engine):
         return engine
-    if engine is None or engine in ("", "local"):
+    if engine is None or engine == "":
+        engine = os.environ.get("MULTIRES_ENGINE", "local")
+    if engine == "local":
         return LOCAL
     try:
         from distributed import Client

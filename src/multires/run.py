@@ -272,7 +272,7 @@ def open_run(
     workspace: str | Path = "workspace",
     layers: str | list[str] | None = None,
     device: str = "cpu",
-    engine: Any = "local",
+    engine: Any = None,
     progress: bool = True,
     **overrides: Any,
 ) -> Run:
@@ -295,7 +295,7 @@ def open_run(
         cpu, cuda or cuda:N.
     engine
         What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
-        `multires.engine.Engine`. Workers must have this version of the package, and reach corpus and workspace under
+        `multires.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must have this version of the package, and reach corpus and workspace under
         the same paths.
     overrides
         Fields of the profile to replace; None keeps the profile's own value.
