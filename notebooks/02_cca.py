@@ -94,7 +94,7 @@ figures.use_style()
 
 # %%
 cca = stages.cca(run)
-cca.table[["model", "layer", "view", "window", "measure", "value", "low", "high", "n"]].head()
+cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
 
 # %% [markdown]
 # ## Sound, phone and word by depth
@@ -140,9 +140,8 @@ Markdown(findings.cca_variants(variants.table))
 
 # %% tags=["hide-input"]
 grouping = stages.cca_grouping(run)
-grouping.table[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(
-    precision=3, thousands=","
-)
+means = grouping.table[grouping.table["trial"].isna() & grouping.table["measure"].ne("shuffled")]
+means[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3, thousands=",")
 
 # %% tags=["hide-input"]
 Markdown(findings.cca_grouping(grouping.table))

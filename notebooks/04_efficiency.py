@@ -43,11 +43,15 @@ workspace = "workspace"  # folder that keeps tables between runs
 size = "base"  # small, base, large or xlarge: the size of every model on this page
 setting = "quick"  # quick (about a minute on 2 free cores at base size) or thorough (up to 60 s of speech, batches, ablations)
 device = "cpu"  # cpu, cuda or cuda:N
+precision = "float32"  # float32, bfloat16 or, on a GPU, float16
+experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import costs, open_run, stages
+from multires import costs, open_run, stages, stored_costs
+from multires.evaluation import headline
+from multires.experiment_tables import experiment_tables
 from multires.figures import efficiency as charts
 from multires.figures.style import use_style
 
@@ -94,7 +98,7 @@ use_style()
 # the page says so.
 
 # %%
-efficiency = stages.efficiency(run)
+efficiency = stages.efficiency(run, precision=precision)
 efficiency.table[["model", "measure", "part", "duration", "value", "low", "high", "unit", "source"]].sample(
     6, random_state=1
 )
@@ -112,7 +116,7 @@ Markdown(costs.counted(efficiency.table))
 # %% [markdown]
 # What if more layers ran at the low resolution, or at a lower one ({numref}`fig-savings`)?
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Colour is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two, and the U shape needs a layer before and one after.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Colour is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two. With all layers but one, or all, at the low resolution nothing can be built: the U shape needs a layer before and one after, and these are counted only.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
 charts.savings(efficiency.table)
 # %% [markdown]
 # ## Measured
@@ -138,12 +142,41 @@ charts.time_by_part(efficiency.table)
 Markdown(costs.explained(efficiency.table))
 
 # %% [markdown]
+# ## On other machines
+#
+# Every table that comes with the package, and those that `python -m multires.stored_costs` has added here, with the
+# machine named.
+
+# %% tags=["hide-input"]
+kept = stored_costs.stored_costs()
+second = [stages.efficiency(run, precision=p).table for p in stored_costs.precisions(device) if p != precision]
+stored_costs.beside([efficiency.table, *second, *(each.table for each in kept)]).style.hide(axis="index")
+
+# %% tags=["hide-input"]
+Markdown(stored_costs.said(kept))
+
+# %% [markdown]
+# ## Traded
+#
+# Is what is cheaper worse? {numref}`fig-traded` sets the cost of each architecture beside what the models of the
+# [controlled experiment](05_downstream) are good for.
+
+# %% tags=["hide-input"]
+scores = {each.corpus: headline(each.scores) for each in experiment_tables(experiment)}
+trade = costs.trade(efficiency.table, scores)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Cost against score, one point a condition of the controlled experiment: the cost of its architecture at the size of this page, over the control's, and the mean score of its small models over seeds, each with its 95 % interval. Filled: with the auxiliary loss. Up is better, left is cheaper.", "name": "fig-traded"}, "image": {"alt": "A panel for each corpus with a point for each condition: cost over the control's across, score up, with intervals both ways."}}
+charts.traded(trade, efficiency.table)
+# %% tags=["hide-input"]
+Markdown(costs.traded(trade, efficiency.table))
+
+# %% [markdown]
 # **What would change this.** Another machine, a GPU most of all, where overheads are a larger share and matrix products a
 # smaller one: `device`. Longer speech and batches: `setting`. Larger models, whose waveform encoder is a smaller share:
 # `size`. Other work on the machine while this page ran; the intervals, and the ratios withheld, show it.
 
 # %% tags=["hide-input"]
-Markdown(costs.conclusion(efficiency.table))
+Markdown(f"**In this run:** {costs.conclusion(efficiency.table)}")
 
 # %% [markdown]
 # Efficiency says nothing about quality. Next: [what the layers are good for](05_downstream).

@@ -40,10 +40,7 @@ display(picture)
 """
 
 LAST = (
-    FIRST.replace("# # First", "# # Last")
-    .replace('print("first"', 'print("last"')
-    .replace("{numref}`fig-first` and ", "")
-    .replace("fig-first", "fig-last")
+    FIRST.replace("# # First", "# # Last").replace('print("first"', 'print("last"').replace("fig-first", "fig-last")
     + """
 # %%
 from PIL import Image
@@ -77,7 +74,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
     shutil.copytree(ROOT / "book" / "data", root / "book" / "data")
     (root / "book" / "references.bib").write_text((ROOT / "book" / "references.bib").read_text())
-    landing = "# Book\n\n```{include} _generated/headline.md\n```\n\n```{include} _generated/verdicts.md\n```\n"
+    landing = "# Book\n\nSee {numref}`fig-headline`.\n\n```{include} _generated/headline.md\n```\n\n```{include} _generated/verdicts.md\n```\n"
     (root / "book" / "index.md").write_text(landing + "\n```{bibliography}\n```\n")
     (root / "notebooks" / "01_first.py").write_text(FIRST)
     (root / "notebooks" / "02_last.py").write_text(LAST)

@@ -75,7 +75,7 @@ def test_mutual_information_says_what_was_reduced():
         row("mfcc", 0, 0.25, measure="adjusted", model="mfcc"),
     ])  # fmt: skip
     text = findings.mutual_information(table)
-    assert "`encoder.0.0` of multi tell most about words (0.30 [0.29, 0.32] adjusted; mfcc 0.25)" in text
+    assert "`encoder.0.0` of multi tell most about words (0.30 [0.29, 0.32] adjusted; MFCC 0.25)" in text
     assert "9 clusters for words were reduced to 7" in text
     assert "reduced" not in findings.mutual_information(table[table["clusters"] == 9])
     growth = tidy([
@@ -99,7 +99,7 @@ def test_probes_name_best_layer_baselines_and_what_is_missing():
         {**row("mono", 1, 0.63, measure="accuracy"), "layer": "weighted sum", "layer_index": None},
     ])  # fmt: skip
     text = findings.probes(table)
-    assert "word: `encoder.0.1` of mono at 0.60 [0.59, 0.62] (mel 0.40; most frequent label 0.15; n = 1,234)" in text
+    assert "word: `encoder.0.1` of mono at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)" in text
     assert "too little labelled speech to probe phone or speaker" in text
     assert "+0.030 for word" in findings.weighted_sums(table)
 

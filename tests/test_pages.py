@@ -108,3 +108,19 @@ def test_pages_are_mended_for_keyboards_screen_readers_and_no_network(html):
     assert _faults(html) == []
     mend(html)
     assert page.read_text() == mended
+
+
+def test_a_figure_or_equation_that_no_text_refers_to_is_a_fault(html):
+    page = html / "notebooks" / "01_first.html"
+    numbered = (
+        "<figure id='fig-a'><a class='headerlink' href='#fig-a'>#</a></figure>"
+        "<div class='math' id='equation-eq-b'><a class='headerlink' href='#equation-eq-b'>#</a></div>"
+    )
+    page.write_text(page.read_text().replace("</article>", f"{numbered}</article>"))
+    assert _faults(html) == [f"notebooks/01_first: no text refers to {name}" for name in ("fig-a", "equation-eq-b")]
+    index = html / "book" / "index.html"
+    links = "<a class='reference internal' href='../notebooks/01_first.html#fig-a'>Fig. 1</a>"
+    index.write_text(index.read_text().replace("</article>", f"{links}</article>"))
+    own = "<a class='reference internal' href='#equation-eq-b'>(1)</a>"
+    page.write_text(page.read_text().replace("</article>", f"{own}</article>"))
+    assert _faults(html) == []

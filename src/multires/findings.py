@@ -14,6 +14,9 @@ from multires.corpus.utterance import Corpus
 from multires.experiment_tables import ExperimentTables
 from multires.factorial import TASKS
 
+ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
+"""What figures and sentences call the acoustic features."""
+
 
 def models(table: pd.DataFrame) -> str:
     """Which models a table is about, and whether they were trained; for titles."""
@@ -215,7 +218,7 @@ def mutual_information(table: pd.DataFrame) -> str:
         if layers.empty:
             continue
         best = layers.loc[layers["value"].idxmax()]
-        beside = ", ".join(f"{row.model} {row.value:.2f}" for row in acoustic.itertuples())
+        beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
             f"the clusters of `{best['layer']}` of {best['condition']} tell most about {view}s "
             f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}] adjusted; {beside})"
@@ -257,7 +260,7 @@ def probes(table: pd.DataFrame) -> str:
     for task, part in rows.groupby("view", sort=False):
         layers, acoustic = part[~part["model"].isin(["mel", "mfcc"])], part[part["model"].isin(["mel", "mfcc"])]
         best = layers.loc[layers["value"].idxmax()]
-        beside = ", ".join(f"{row.model} {row.value:.2f}" for row in acoustic.itertuples())
+        beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
             f"{task}: `{best['layer']}` of {best['condition']} at {best['value']:.2f} [{best['low']:.2f}, "
             f"{best['high']:.2f}] ({beside}; most frequent label {majority[task]:.2f}; n = {best['n']:,.0f})"

@@ -38,6 +38,7 @@ def check_pages(html: Path, toc: Path, hidden: Sequence[str] = ()) -> list[str]:
             faults += [f"{document}: {fault}" for fault in _page_faults(page, html, hidden)]
         else:
             faults.append(f"{document}: the page is missing")
+    faults += _unmentioned(html, documents(toc))
     for name in _GENERATED:
         page = html / name
         faults += [f"{name}: {fault}" for fault in _link_faults(page)] if page.is_file() else [f"{name} is missing"]
@@ -113,6 +114,26 @@ def _page_faults(page: Path, html: Path, hidden: Sequence[str]) -> list[str]:
         elif not shown:
             faults.append("the notebook has no figure")
     return faults
+
+
+def _unmentioned(html: Path, pages: Sequence[str]) -> list[str]:
+    """Figures and equations that no text refers to by their number."""
+    named, mentioned = [], set()
+    for document in pages:
+        page = html / f"{document}.html"
+        if not page.is_file():
+            continue
+        article = _soup(page).find("article")
+        if not isinstance(article, Tag):
+            continue
+        numbered = article.select("figure[id^=fig-], div.math[id^=equation-eq-]")
+        named += [(document, str(node["id"])) for node in numbered]
+        mentioned |= {
+            unquote(urlsplit(str(link["href"])).fragment)
+            for link in article.select("a.reference[href*='#'], .math a[href*='#'], a[href*='#equation-']")
+            if "headerlink" not in (link.get("class") or [])
+        }
+    return [f"{document}: no text refers to {name}" for document, name in named if name not in mentioned]
 
 
 def _image_outputs(notebook: Path) -> int:
