@@ -286,6 +286,7 @@ def _parity_summary(root: Path) -> pd.DataFrame:
     return pd.DataFrame({
         "architecture": worst["architecture"],
         "checkpoints": worst["checkpoints"].fillna("none published"),
+        **({"width": worst["width"]} if "width" in worst else {}),
         "places compared": worst["architecture"].map(places),
         "differs most at": worst["place"],
         "absolute": worst["absolute"],
