@@ -148,7 +148,11 @@ def _gather_here(
         ):
             warnings.filterwarnings("ignore", message=_SAID_IN_THE_TABLE)
             bar = tqdm(pool.map(rows_of, work), total=len(work), desc=stage, unit=unit, disable=not run.progress)
-            return [row for rows in bar for row in rows]
+            try:
+                return [row for rows in bar for row in rows]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what is running, not for all that is left
+                raise
     finally:
         torch.set_num_threads(threads)
 
