@@ -151,7 +151,8 @@ def _gather_here(
             try:
                 return [row for rows in bar for row in rows]
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C waits for what is running, not for all that is left
+                # Ctrl-C waits for what is running, not for all that is left.
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
         torch.set_num_threads(threads)
