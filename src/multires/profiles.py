@@ -93,7 +93,14 @@ class Profile:
     efficiency_setting: str = "quick"
 
 
-_SMALL = ("untrained/hubert-small", "untrained/mono-small", "untrained/multi-small")
+_CONDITIONS = ("hubert", "mono", "mono+aux", "multi", "multi+aux")
+_UNTRAINED = ("untrained/hubert-small", "untrained/mono-small", "untrained/multi-small")
+
+
+def _small(corpus: str) -> tuple[str, ...]:
+    """One model of each condition of the controlled experiment, and untrained ones of the same shapes."""
+    return (*(f"{corpus}/{condition}-0" for condition in _CONDITIONS), *_UNTRAINED)
+
 
 PROFILES = {
     profile.name: profile
@@ -107,7 +114,8 @@ PROFILES = {
             cluster_seeds=2,
             train=("train",),
             evaluation=("evaluation",),
-            models=_SMALL,
+            models=_small("embedded"),
+            reference_model="embedded/hubert-0",
         ),
         Profile(
             name="librispeech",
@@ -115,7 +123,8 @@ PROFILES = {
             corpus="librispeech",
             train=("train-clean-100",),
             evaluation=("test-other",),
-            models=_SMALL,
+            models=_small("librispeech"),
+            reference_model="librispeech/hubert-0",
         ),
         Profile(
             name="paper",
