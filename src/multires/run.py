@@ -365,6 +365,9 @@ def _device(device: str, *, here: bool) -> str:
         raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
     if kind == "cuda" and here and not torch.cuda.is_available():
         raise MultiresError(f"device {device!r} was asked for, but torch sees no GPU here: choose cpu")
+    if kind == "cuda" and here and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise MultiresError(f"device {device!r} was asked for, but the last GPU that torch sees here is cuda:{last}")
     return device
 
 
