@@ -182,20 +182,13 @@ class Run:
             # The views conv and layer are read from the store, whether or not they are among the layers looked at.
             views = {model.layers[0].name, model.layers[-1].name}
             layers = [layer.name for layer in model.layers if layer.name in {*self.layers, *views}]
-        key = _digest(
-            _code(_EXTRACTS),
-            self.corpus.fingerprint,
-            self._sample,
-            self.seed,
-            features.fingerprint(model),
-            layers,
-        )
+        weights = features.fingerprint(model)
+        key = _digest(_code(_EXTRACTS), self.corpus.fingerprint, self._sample, self.seed, weights, layers)
         slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
         path = self.workspace / "features" / f"{slug}-{key}"
         store = features.extract(
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
-            source=features.NamedModel(subject.name, subject.seed, features.fingerprint(model)),
-            progress=self.progress,
+            source=features.NamedModel(subject.name, subject.seed, weights), progress=self.progress,
         )  # fmt: skip
         if self.engine.remote:
             store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
@@ -295,8 +288,8 @@ def open_run(
         cpu, cuda or cuda:N.
     engine
         What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
-        `multires.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must have this version of the package, and reach corpus and workspace under
-        the same paths.
+        `multires.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must
+        have this version of the package, and reach corpus and workspace under the same paths.
     overrides
         Fields of the profile to replace; None keeps the profile's own value.
 
