@@ -24,8 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # of kernels and other p
 torch.set_num_threads(min(THREADS, torch.get_num_threads()))
 threadpool_limits(THREADS)
 
-COSTLY = {"run": "run", "drawn": "run", "client": "cluster"}
-"""Fixtures that take long to make, and what each of them makes."""
+COSTLY = ("run", "drawn", "client")
+"""Fixtures that take long to make: the run, its figures, and a cluster that works on it."""
 
 SETTINGS = {
     "hours": 0.06,
@@ -48,22 +48,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give tests to the next free worker one by one, but all that share one of `COSTLY` to the same: it is made once."""
+    """Give tests to the next free worker one by one, but all that share what is `COSTLY` to the same: it is made once."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, name = nodeid.partition("::")
-            return _shared(config.rootpath / file).get(name.partition("[")[0], nodeid)
+            return "costly" if name.partition("[")[0] in _costly_tests(config.rootpath / file) else nodeid
 
     return Scheduling(config, log)
 
 
 @cache
-def _shared(file: Path) -> dict[str, str]:
-    """What the tests of a file share with others, by the name of the test."""
-    found = re.findall(rf"^def (test_\w+)\([^)]*\b({'|'.join(COSTLY)})\b", file.read_text(), re.MULTILINE)
-    return {name: COSTLY[fixture] for name, fixture in found}
+def _costly_tests(file: Path) -> frozenset[str]:
+    """The tests of a file that take one of `COSTLY`."""
+    pattern = rf"^def (test_\w+)\([^)]*\b(?:{'|'.join(COSTLY)})\b"
+    return frozenset(re.findall(pattern, file.read_text(), re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
