@@ -48,11 +48,13 @@ frames = 0  # frames sampled from each split; 0 for the profile's own number
 utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 views = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
 variant = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
+group_by = "segment"  # what is never on both sides of a split: segment (the original protocol), utterance or speaker
+word_vectors = ""  # file of word vectors in GloVe's text format, or acoustically grounded ones, as a further view
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import figures, findings, open_run, stages
+from multires import comparisons, figures, findings, open_run, stages
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -93,7 +95,7 @@ figures.use_style()
 # shuffled pairs (the {term}`null baseline`, which is not zero), and the number of segments.
 
 # %%
-cca = stages.cca(run)
+cca = stages.cca(run, group_by=group_by, word_vectors=word_vectors)
 cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
 
 # %% [markdown]
@@ -105,6 +107,20 @@ cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high",
 figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
 # %% tags=["hide-input"]
 Markdown(findings.cca(cca.table))
+
+# %% [markdown]
+# Two scores from the same speakers move together when speakers are drawn again. Their difference is therefore more
+# certain than the bars suggest: the table compares the best layer of each model with that of its control in the same
+# draws.
+
+# %% tags=["hide-input"]
+paired = comparisons.cca_comparisons(run, group_by=group_by, word_vectors=word_vectors)
+paired.table[["model", "layer", "against", "against_layer", "view", "value", "low", "high", "n"]].style.hide(
+    axis="index"
+).format(precision=3)
+
+# %% tags=["hide-input"]
+Markdown(comparisons.said(paired.table))
 
 # %% [markdown]
 # ## Like with like: the same window for every layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def conclusion(table: pd.DataFrame) -> str:
     )
 
 
-def trade(table: pd.DataFrame, scores: pd.DataFrame, *, score: str = TASKS) -> pd.DataFrame:
+def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str = TASKS) -> pd.DataFrame:
     """Cost beside quality: what each condition of the experiment scores, and what its architecture costs here.
 
     Parameters
@@ -133,8 +134,8 @@ def trade(table: pd.DataFrame, scores: pd.DataFrame, *, score: str = TASKS) -> p
         Of efficiency. The cost is the measured time over the control's at the longest duration at which every
         architecture has one, or the counted one where times are withheld.
     scores
-        One number a model: columns condition, seed, score, value, and corpus where there are several
-        (`multires.evaluation.headline` of the experiment's scores).
+        By corpus, one number a model: columns condition, seed, score, value (`multires.evaluation.headline` of the
+        experiment's scores).
     score
         Which of the scores.
 
@@ -145,13 +146,11 @@ def trade(table: pd.DataFrame, scores: pd.DataFrame, *, score: str = TASKS) -> p
         seeds, NaN with one seed), n (seeds), cost with cost_low and cost_high, basis (``measured`` or ``counted``) and
         duration (seconds). Conditions without a cost are left out: untrained models and acoustic features.
     """
-    rows = scores[(scores["score"] == score) & scores["condition"].isin([*CELLS, "hubert"])]
-    if "corpus" not in rows:
-        rows = rows.assign(corpus="")
     costs, basis, duration = _costs(table)
     found = []
-    for corpus, part in rows.groupby("corpus", sort=False):
-        for cell in _records(cell_means(part)):
+    for corpus, numbers in scores.items():
+        chosen = (numbers["score"] == score) & numbers["condition"].isin([*CELLS, "hubert"])
+        for cell in _records(cell_means(numbers[chosen])):
             n = int(cell["n"])
             reach = stats.t.ppf(0.5 + LEVEL / 2, n - 1) * cell["deviation"] / np.sqrt(n) if n > 1 else float("nan")
             cost, low, high = costs[cell["condition"].removesuffix("+aux")]

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from multires import claims as judged
 from multires.corpus.utterance import Utterance
-from multires.errors import MultiresError
+from multires.corpus.word_vectors import WordVectors, read_word_vectors
+from multires.errors import MultiresError, choose
 from multires.experiment_tables import experiment_tables
 from multires.features import FRAME_PERIODS, FeatureStore, serves
 from multires.measures.cca import VARIANTS, CCAResult, cca_scores
@@ -282,15 +283,40 @@ def _similarity(fine: np.ndarray, coarse: np.ndarray, speakers: np.ndarray, run:
 # -- canonical correlation ----------------------------------------------------------------------------------------
 
 
-def cca(run: Run) -> Result:
-    """CCA of every layer with every view: the mean over trials with its interval, each trial, and shuffled pairs."""
+def cca(run: Run, *, group_by: str = "segment", word_vectors: str = "") -> Result:
+    """CCA of every layer with every view: the mean over trials with its interval, each trial, and shuffled pairs.
+
+    Parameters
+    ----------
+    group_by
+        What is never on both sides of a split: ``segment``, ``utterance`` or ``speaker``.
+    word_vectors
+        A file in GloVe's text format, compared with the vectors of words as the view ``word_vectors``; none where empty.
+    """
+    parameters = _cca_parameters(run, group_by, word_vectors)
+
+    def compute() -> pd.DataFrame:
+        table = cca_replicates(run, group_by=group_by, word_vectors=word_vectors).table
+        return table[table["measure"] != REPLICATE].reset_index(drop=True)
+
+    return run.table("cca", parameters, compute)
+
+
+REPLICATE = "replicate"
+"""The measure of a score in one resample of the clusters, numbered by its trial."""
+
+
+def cca_replicates(run: Run, *, group_by: str = "segment", word_vectors: str = "") -> Result:
+    """As `cca`, with the score in every resample: what paired comparisons need (`multires.comparisons`)."""
+    vectors = _word_vectors(run, word_vectors)
 
     def rows_of(place: Place) -> list[dict[str, Any]]:
         store, layer, columns = place
         rows: list[dict[str, Any]] = []
-        for views, window, x, labels in _compared(run, store, layer, run.profile.views):
-            for view, result in _score(run, x, views, labels, columns).items():
-                rows += _cca_rows(result, {**columns, "view": view, "window": window})
+        for views, window, x, labels in _compared(run, store, layer, run.profile.views, vectors):
+            for view, result in _score(run, x, views, labels, columns, group_by=group_by).items():
+                found = {**columns, "view": view, "window": window}
+                rows += _cca_rows(result, found) + _replicate_rows(result, found)
         return rows
 
     def compute() -> pd.DataFrame:
@@ -301,8 +327,19 @@ def cca(run: Run) -> Result:
             run.features(run.profile.reference_model)
         return _gather(run, "cca", places, rows_of)
 
+    return run.table("cca-replicates", _cca_parameters(run, group_by, word_vectors), compute)
+
+
+def _cca_parameters(run: Run, group_by: str, word_vectors: str) -> dict[str, Any]:
     names = ("views", "variant", "folds", "trials", "resamples", "reference_model", "word_types", "word_instances")
-    return run.table("cca", _parameters(run, *names), compute)
+    found = {**_parameters(run, *names), "group_by": choose("group_by", group_by, GROUPINGS)}
+    vectors = _word_vectors(run, word_vectors)
+    return found if vectors is None else {**found, "word_vectors": [vectors.name, vectors.digest]}
+
+
+def _word_vectors(run: Run, path: str) -> WordVectors | None:
+    words = run.segments.loc[run.segments["unit"] == "word", "label"].unique() if path else ()
+    return read_word_vectors(path, words) if path else None
 
 
 def cca_variants(run: Run) -> Result:
@@ -345,7 +382,7 @@ def cca_grouping(run: Run) -> Result:
 
 
 def _compared(
-    run: Run, store: FeatureStore, layer: Layer, views: tuple[str, ...]
+    run: Run, store: FeatureStore, layer: Layer, views: tuple[str, ...], vectors: WordVectors | None = None
 ) -> Iterator[tuple[dict[str, np.ndarray], int | None, np.ndarray, pd.DataFrame]]:
     """Views that look at the same segments, the window (ms) of these, the layer's vectors, and the segments' labels."""
     for period in FRAME_PERIODS:
@@ -364,6 +401,14 @@ def _compared(
             if len(np.unique(labels.loc[mask, column].to_numpy(str))) > 1:
                 found = {view: labels.loc[mask, column].to_numpy(str)}
                 yield found, None, store.vectors(layer.name, unit)[mask], labels[mask]
+    if vectors is not None:
+        labels = store.labels("word")
+        found_rows, known = vectors.of(labels["label"])
+        frequent = _frequent(run, labels)
+        mask = known & frequent
+        if len(np.unique(labels.loc[mask, "label"].to_numpy(str))) > 1:
+            y = found_rows[frequent[known]]
+            yield {"word_vectors": y}, None, store.vectors(layer.name, "word")[mask], labels[mask]
 
 
 _LABEL_VIEWS = {"phone": ("phone", "label"), "word": ("word", "label"), "part_of_speech": ("word", "part_of_speech")}
@@ -416,6 +461,17 @@ def _cca_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str, Any]
             for trial, score in enumerate(result.trial_scores)
         ),
         {**common, "measure": "shuffled", "value": result.baseline},
+    ]
+
+
+def _replicate_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """The score in every resample; none where there were too few clusters to resample."""
+    if result.bootstrap is None:
+        return []
+    n = len(result.bootstrap.units)
+    return [
+        {**columns, "measure": REPLICATE, "trial": number, "value": value, "n": n}
+        for number, value in enumerate(result.bootstrap.replicates)
     ]
 
 
@@ -517,16 +573,18 @@ def _split_rows(run: Run, labels: pd.DataFrame, view: str) -> tuple[np.ndarray, 
 # -- efficiency ---------------------------------------------------------------------------------------------------
 
 
-def efficiency(run: Run) -> Result:
+def efficiency(run: Run, *, precision: str = "float32") -> Result:
     """Counted and measured cost of HuBERT, its mono-resolution control and MR-HuBERT (see `measures.efficiency`)."""
 
     def compute() -> pd.DataFrame:
         return efficiency_table(
             size=run.profile.efficiency_size, setting=run.profile.efficiency_setting, device=run.device, seed=run.seed,
-            progress=run.progress,
+            precision=precision, progress=run.progress,
         )  # fmt: skip
 
-    parameters = {"size": run.profile.efficiency_size, "setting": run.profile.efficiency_setting}
+    parameters = {
+        "size": run.profile.efficiency_size, "setting": run.profile.efficiency_setting, "precision": precision,
+    }  # fmt: skip
     return run.table("efficiency", parameters, compute, corpus=False)
 
 

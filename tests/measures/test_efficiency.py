@@ -4,10 +4,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from benchmarks.efficiency import fairseq_models, our_models
 from multires import costs
 from multires.errors import MultiresError
+from multires.factorial import TASKS
 from multires.figures import efficiency as charts
 from multires.measures import efficiency, timing
 from multires.measures.efficiency import MODELS, configurations, efficiency_table
@@ -110,6 +112,54 @@ def test_every_figure_and_sentence_can_be_made(table: pd.DataFrame):
         text = sentence(table)
         assert "nan" not in text.lower().replace("dominan", "")
     assert len(costs.overview(table)) == 9
+
+
+def experiment(seeds: int) -> pd.DataFrame:
+    conditions = ("hubert", "mono", "mono+aux", "multi", "multi+aux", "untrained mono", "mfcc")
+    rows = [
+        (condition, seed, score, 0.5 + 0.01 * place + 0.001 * seed)
+        for place, condition in enumerate(conditions)
+        for seed in range(seeds)
+        for score in (TASKS, "another score")
+    ]
+    return pd.DataFrame(rows, columns=["condition", "seed", "score", "value"])
+
+
+def test_cost_stands_beside_quality(table: pd.DataFrame):
+    found = costs.trade(table, {"a": experiment(3), "b": experiment(1)}).set_index(["corpus", "condition"])
+    assert len(found) == 10
+    multi, mono = found.loc[("a", "multi+aux")], found.loc[("a", "mono")]
+    assert multi["value"] == pytest.approx(0.541)
+    half = stats.t.ppf(0.975, 2) * 0.001 / 3**0.5
+    assert multi["high"] - multi["value"] == pytest.approx(half)
+    assert (mono["cost"], mono["cost_low"], multi["n"]) == (1.0, 1.0, 3)
+    assert found.loc["b"][["low", "high"]].isna().all(axis=None)
+    ratio = table[(table["measure"] == "ratio") & (table["view"] == "mono") & (table["model"] == "multi")]
+    counted = table[(table["measure"] == "macs_ratio") & (table["view"] == "mono") & (table["model"] == "multi")]
+    rows = ratio if multi["basis"] == "measured" else counted
+    assert multi["cost"] == rows.loc[rows["duration"] == multi["duration"], "value"].iloc[0]
+    trade = found.reset_index()
+    figure = charts.traded(trade, table)
+    assert len(figure.axes) == 2
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"hubert", "mono", "multi+aux"}
+    text = costs.traded(trade, table)
+    assert "multi scores +0.020 against mono" in text
+    assert "one seed: no interval" in text
+
+
+def test_no_experiment_is_said(table: pd.DataFrame):
+    trade = costs.trade(table, {})
+    assert "no table of the controlled experiment" in charts.traded(trade, table).axes[0].texts[0].get_text()
+    assert "No table of the controlled experiment" in costs.traded(trade, table)
+
+
+def test_cost_is_counted_where_times_are_withheld(table: pd.DataFrame):
+    noisy = table.copy()
+    noisy.loc[noisy["measure"] == "ratio", ["value", "low", "high"]] = float("nan")
+    found = costs.trade(noisy, {"a": experiment(2)}).set_index("condition")
+    assert set(found["basis"]) == {"counted"}
+    rows = table[(table["measure"] == "macs_ratio") & (table["view"] == "mono") & (table["duration"] == 10.0)]
+    assert found.loc["multi", "cost"] == rows.loc[rows["model"] == "multi", "value"].item()
 
 
 def test_sentences_on_a_machine_too_noisy_say_so(table: pd.DataFrame):

@@ -19,6 +19,7 @@ VIEW_TITLES = {
     "phone": "phone",
     "word": "word",
     "part_of_speech": "part of speech",
+    "word_vectors": "word vectors",
     "layer": "reference model's last layer",
 }
 

@@ -125,8 +125,23 @@ def compare_scores(first: Scored, second: Scored) -> Comparison:
             "the results were resampled over other clusters or draws: give both the same resample_by, seed and replicates"
         )
     difference = first.score - second.score
-    low, high = _limits(difference, a.replicates - b.replicates, a.level)
+    low, high = compare_replicates(difference, a.replicates, b.replicates, a.level)
     return Comparison(difference, low, high, a.level, len(a.units))
+
+
+def compare_replicates(
+    difference: float, first: np.ndarray, second: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Limits of a paired difference, from both figures in the same resamples.
+
+    Raises
+    ------
+    MultiresError
+        Where one figure was resampled more often than the other.
+    """
+    if len(first) != len(second):
+        raise MultiresError(f"{len(first)} and {len(second)} replicates are not pairs: resample both alike")
+    return _limits(difference, first - second, level)
 
 
 def resampling_units(
