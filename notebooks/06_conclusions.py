@@ -53,7 +53,9 @@ experiment = ""  # folder of your own run of the controlled experiment; empty fo
 from IPython.display import Markdown
 
 from multires import claims, figures, findings, landing, open_run, stages
+from multires.experiment_tables import experiment_tables
 
+experiment_tables(experiment)  # a folder without tables is refused before anything is computed
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
     frames=frames or None, utterances=utterances or None, variant=variant or None,
@@ -71,7 +73,8 @@ figures.use_style()
 # $$ (eq-effect)
 #
 # with a 95 % interval: Student's over three seeds or more, otherwise from the scores' own intervals. An effect whose
-# interval stays below the smallest difference that matters here is taken as no gain. No verdict on the first two claims
+# interval stays below the smallest difference that matters here is taken as no gain; one that surely is a gain, but
+# surely a smaller one than that, leaves a claim open. No verdict on the first two claims
 # is drawn from untrained models: random weights say what an architecture does, not what training makes of it. The
 # third claim does not depend on weights.
 #

@@ -257,6 +257,7 @@ CARRIED = pd.DataFrame({"condition": ["mono", "multi"], "carries": [True, True]}
         ((-0.01, 0.0, 0.01), (0.03, 0.05, 0.07), CONTRADICTS, CONTRADICTS),
         ((-0.1, 0.05, 0.2), (-0.1, 0.05, 0.2), OPEN, OPEN),
         ((0.03, 0.05, 0.07), (0.04, 0.06, 0.08), OPEN, CONTRADICTS),
+        ((0.03, 0.05, 0.07), (MARGIN / 4, MARGIN / 2, MARGIN * 0.9), SUPPORTS, OPEN),
     ],
 )
 def test_the_experiment_is_judged_by_its_primary_outcome(auxiliary, downsampling, first, second):

@@ -243,7 +243,10 @@ def _auxiliary_verdict(auxiliary: Effect, downsampling: Effect | None) -> str:
 
 
 def _downsampling_verdict(effect: Effect) -> str:
-    return SUPPORTS if effect.high < MARGIN else CONTRADICTS if effect.low > 0 else OPEN
+    """Open also for a gain that is surely there and surely too small to matter."""
+    if effect.low > 0:
+        return CONTRADICTS if effect.high >= MARGIN else OPEN
+    return SUPPORTS if effect.high < MARGIN else OPEN
 
 
 def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
