@@ -55,6 +55,7 @@ from multires.experiment_tables import experiment_tables
 from multires.figures import efficiency as charts
 from multires.figures.style import use_style
 
+switched = experiment_tables(experiment)
 run = open_run(
     profile, data=".", seed=seed, workspace=workspace, device=device, efficiency_size=size, efficiency_setting=setting,
     models="mel", reference_model="mel",  # the profile's own models play no part here: none is fetched
@@ -162,7 +163,7 @@ Markdown(stored_costs.said(kept))
 # [controlled experiment](05_downstream) are good for.
 
 # %% tags=["hide-input"]
-scores = {each.corpus: headline(each.scores) for each in experiment_tables(experiment)}
+scores = {each.corpus: headline(each.scores) for each in switched}
 trade = costs.trade(efficiency.table, scores)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Cost against score, one point a condition of the controlled experiment: the cost of its architecture at the size of this page, over the control's, and the mean score of its small models over seeds, each with its 95 % interval. Filled: with the auxiliary loss. Up is better, left is cheaper.", "name": "fig-traded"}, "image": {"alt": "A panel for each corpus with a point for each condition: cost over the control's across, score up, with intervals both ways."}}

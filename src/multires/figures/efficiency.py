@@ -37,6 +37,9 @@ _NAMES = {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "m
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 
+_LABEL_SIDES = {"hubert": (False, False), "mono": (True, True), "multi": (False, True)}
+"""Whether a condition's name stands to the right of its point, and whether above it; right and below for others."""
+
 _WITHHELD = "not shown: {reason}"
 
 
@@ -188,10 +191,11 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=colour, capsize=3, markersize=8,
                 markerfacecolor=colour if filled else "white",
             )  # fmt: skip
-            left = side < 0
+            # HuBERT costs a little less than the control: its name goes to the left, those of the control to the right.
+            right, above = _LABEL_SIDES.get(row["condition"], (True, False))
             axis.annotate(
-                row["condition"], (row["cost"] + side, row["value"]), xytext=(-8 if left else 8, 7 if left else -11),
-                textcoords="offset points", ha="right" if left else "left", color=colour, fontsize=10.5,
+                row["condition"], (row["cost"] + side, row["value"]), xytext=(8 if right else -8, 8 if above else -12),
+                textcoords="offset points", ha="left" if right else "right", color=colour, fontsize=10.5,
             )  # fmt: skip
         axis.axvline(1, color=BASELINE, linewidth=0.8, linestyle=":")
         axis.set_title(f"{corpus}, {seeds}" if corpus else seeds)
