@@ -76,7 +76,7 @@ figures.use_style()
 # where $S_{xy}$ is the covariance of $X$ and $Y$. Then for the next best pair uncorrelated with the first, and so on.
 # With $\epsilon_x, \epsilon_y$ on the diagonals against noise, the $\rho_i$ are the singular values of
 # $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames can stream through and be
-# forgotten.
+# forgotten: `multires.measures.streaming.model_cca(model, corpus)` reads every frame of a corpus once and stores none.
 #
 # One number comes from many correlations by weighting. Projection-weighted CCA ({term}`PWCCA`)
 # {cite:p}`morcos2018insights` weights $\rho_i$ by how much of the layer its canonical direction accounts for
@@ -140,7 +140,9 @@ Markdown(findings.cca_windows(cca.table))
 # The same vectors give other numbers under other definitions ({numref}`fig-cca-variants`): the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
 # first keeps the directions that hold most variance, the score that the public layer-wise analysis code computes, and
 # linear CKA {cite:p}`kornblith2019similarity`. Numbers from different papers can be compared only where the definition is
-# the same.
+# the same. The public code (`layerwise-analysis`) weights otherwise than {eq}`eq-pwcca` says: by the held-out rows instead
+# of those fitted to, after the means of the view's first columns have been added to the canonical variables, and by
+# columns that are not centred. The distance between its curve and that of `pwcca` is what this changes.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labelled at their ends."}}
 variants = stages.cca_variants(run)
