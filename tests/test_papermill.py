@@ -1,5 +1,6 @@
 """The notebooks as papermill runs them: parameters with their comments, good ones through, bad ones stopped at once."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -26,6 +27,62 @@ def test_every_parameter_is_listed_with_its_comment(notebook):
     for name, about in found.items():
         assert about["help"].strip(), f"{name} has no comment"
         assert about["default"] not in (None, "None"), name
+
+
+OTHER = {
+    "profile": "librispeech", "data": "/some/folder", "seed": 7, "workspace": "elsewhere", "models": "untrained/mono-small",
+    "layers": "encoder.0.1", "device": "cuda:1", "frames": 99, "utterances": 12, "views": "phone", "variant": "cka",
+    "phone_clusters": 33, "word_clusters": 44, "probe_instances": 55, "size": "large", "setting": "thorough",
+    "experiment": "/my/experiment",
+}  # fmt: skip
+"""For each parameter a value that is not its default."""
+
+
+def opened(notebook: Path, monkeypatch, **changes) -> dict:
+    """What a notebook would open its run with, and every other call that takes a parameter; no run is opened."""
+    seen: dict = {}
+
+    def open_run(profile, **options):
+        seen.update(profile=profile, **options)
+
+    def tables(folder=None):
+        seen["experiment"] = folder
+        return []
+
+    monkeypatch.setattr("multires.open_run", open_run)
+    monkeypatch.setattr("multires.experiment_tables.experiment_tables", tables)
+    cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
+    (parameters,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    opening = next(cell for cell in cells if "open_run(" in cell.source)
+    names: dict = {}
+    exec(parameters.source, names)
+    assert set(changes) <= set(names)
+    names.update(changes)
+    exec(opening.source, names)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name"),
+    [(notebook, name) for notebook in NOTEBOOKS for name in papermill.inspect_notebook(str(notebook))],
+    ids=lambda value: value.stem if isinstance(value, Path) else value,
+)
+def test_every_parameter_reaches_the_run(notebook, name, monkeypatch):
+    """Of a value changed, exactly one thing that the run is opened with changes; `test_stages` shows what that does.
+
+    What concerns one stage alone is handed to that stage instead, by the name of the parameter.
+    """
+    before = opened(notebook, monkeypatch)
+    after = opened(notebook, monkeypatch, **{name: OTHER.get(name, "another")})
+    changed = {key for key in after if after[key] != before[key]}
+    called = {"size": "efficiency_size", "setting": "efficiency_setting"}.get(name, name)
+    if changed:
+        assert changed == {called}
+        assert after[called] == OTHER[name]
+    else:
+        code = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
+        handed = rf"stages\.\w+\([^#]*\b{name}={name}\b|\((?:run, )?{name}\)"
+        assert any(re.search(handed, source) for source in code)
 
 
 @pytest.mark.slow

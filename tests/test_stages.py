@@ -228,6 +228,8 @@ def test_the_same_seed_gives_the_same_table_anywhere(small, tmp_path_factory, na
         ("extraction", {"models": "untrained/multi-small,untrained/mono-small"}),
         ("extraction", {"layers": "encoder.0.1"}),
         ("extraction", {"frames": 200}),
+        ("extraction", {"utterances": 8}),
+        ("extraction", {"phones_each": 4}),
         ("cca", {"views": "phone"}),
         ("cca", {"variant": "svcca"}),
         ("mutual-information", {"phone_clusters": 10}),
@@ -311,3 +313,41 @@ def librispeech_layout(tmp_path):
     with (broken.parent / "21-7.trans.txt").open("a") as file:
         file.write("21-7-0099-broken NOTHING\n")
     return root
+
+
+def test_the_device_is_where_models_run(small, tmp_path, monkeypatch):
+    """No GPU is needed to see that the parameter arrives where the models are run, and in the provenance."""
+    from multires import features
+
+    asked = []
+
+    def extract(model, corpus, segments, path, *, device, **options):
+        asked.append(device)
+        raise MultiresError("stopped before any work")
+
+    monkeypatch.setattr(features, "extract", extract)
+    monkeypatch.setattr("multires.run._device", lambda device, **_options: device)
+    for device in ("cpu", "cuda:1"):
+        with pytest.raises(MultiresError, match="stopped before"):
+            tiny(tmp_path, device=device).features("untrained/multi-small")
+    assert asked == ["cpu", "cuda:1"]
+    run = tiny(tmp_path, device="cuda:1")
+    table = pd.DataFrame({column: [0.5] for column in COLUMNS})
+    assert run.table("thing", {}, lambda: table, corpus=False).source["parameters"]["device"] == "cuda:1"
+
+
+def test_an_interruption_does_not_wait_for_what_is_left(small):
+    import time
+
+    begun = []
+
+    def rows_of(number):
+        begun.append(number)
+        time.sleep(0.02)
+        if number == 2:
+            raise KeyboardInterrupt
+        return [{"value": number}]
+
+    with pytest.raises(KeyboardInterrupt):
+        stages._gather(small, "test", range(200), rows_of)
+    assert len(begun) < 100

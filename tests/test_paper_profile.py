@@ -1,0 +1,33 @@
+"""The profile `paper`, from a loopback server with stand-ins of the published layout to its verdicts."""
+
+import pytest
+
+from multires import claims, stages
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*training rows for.*columns")
+def test_from_downloads_to_verdicts(tmp_path, capsys):
+    pytest.importorskip("fairseq", reason="fairseq has no build for this Python")
+    from benchmarks import paper
+
+    mirror = paper.write_mirror(tmp_path / "mirror")
+    with paper.served(mirror, tmp_path / "cache"):
+        run, said = paper.conclude(tmp_path / "workspace", progress=True)
+        told = capsys.readouterr().out
+        assert told.index("profile paper:") < told.index("downloads")
+        for name in ("train-clean-100.tar.gz", "dev-clean.tar.gz", "librispeech_alignments.zip", *paper.STAND_INS):
+            assert name in told
+        assert run.corpus.splits == ("train-clean-100", "dev-clean")
+        assert not run.corpus.skipped
+        assert all(utterance.phones and utterance.words for utterance in run.corpus)
+        assert [run.condition(subject) for subject in run.subjects] == ["hubert", "multi+aux", "multi+aux", "mono+aux"]
+        phones = run.segments[run.segments["unit"] == "phone"].groupby(["split", "label"]).size()
+        assert phones.max() <= paper.SMALL["phones_each"]
+        judged = stages.claims(run).table
+        assert set(judged["claim"]) == {1, 2, 3}
+        for title in claims.CLAIMS.values():
+            assert title in said
+    assert sorted(path.name for path in (tmp_path / "cache" / "corpus" / "librispeech").iterdir()) == [
+        "LibriSpeech", "alignments",
+    ]  # fmt: skip
