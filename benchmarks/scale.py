@@ -70,7 +70,7 @@ def workers(count: int) -> Iterator[Client]:
     """Fresh processes of one thread each, restarted by a nanny where they die."""
     with (
         dask.config.set({"logging.distributed": "error"}),
-        LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(count)

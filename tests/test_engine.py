@@ -23,10 +23,15 @@ def client():
     distributed = pytest.importorskip("distributed")
     import dask
 
-    quiet = {"distributed.scheduler.allowed-failures": 0, "logging.distributed": "error"}
+    quiet = {
+        "distributed.scheduler.allowed-failures": 0,
+        # Workers join when they have imported what they need, also those that replace others.
+        "distributed.worker.preload": ["multires.stages"],
+        "logging.distributed": "error",
+    }
     with (
         dask.config.set(quiet),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=":0") as local,
         distributed.Client(local, set_as_default=False) as client,
     ):
         client.run(_package)  # imports what workers need
