@@ -124,7 +124,7 @@ def _unlucky(piece):
 
 @pytest.mark.slow
 def test_what_fails_is_tried_elsewhere_then_reported_and_the_rest_is_done(client, tmp_path, capsys):
-    kinds = ["fails once", "works", "always fails", "hangs once", "works too", "kills", "and this"]
+    kinds = ["fails once", "works", "always fails", "hangs once", "works too", "and this", "kills"]
     done: list[str] = []
     engine = Cluster(client, patience=12)
     with pytest.raises(MultiresError) as error:

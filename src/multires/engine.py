@@ -183,7 +183,10 @@ class Cluster(Engine):
     def _retry(self, job: _Job, outcome: _Outcome, again: list[_Job], failed: list[_Job]) -> None:
         job.problem = outcome.problem
         job.avoid.update(outcome.workers)
-        if job.attempts < self.attempts and not outcome.final:
+        if outcome.died:
+            # Dask has tried it several times. Once more: it may only have stood beside the one at fault.
+            job.attempts = max(job.attempts, self.attempts - 1)
+        if job.attempts < self.attempts:
             print(f"{job.piece}: {job.problem}; trying it again", file=sys.stderr, flush=True)
             again.append(job)
         else:
@@ -227,7 +230,7 @@ class _Outcome:
     value: Any = None
     problem: str | None = None
     workers: tuple[str, ...] = ()
-    final: bool = False
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,7 @@ def _outcome(future: Any) -> _Outcome:
         return _Outcome(
             problem="every worker that had it died, as one does that runs out of memory; the last was "
             f"{getattr(error.last_worker, 'address', error.last_worker)}",
-            final=True,
+            died=True,
         )
     except Exception as error:
         return _Outcome(problem=f"{type(error).__name__}: {error}"[:300])
