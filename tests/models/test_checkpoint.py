@@ -137,6 +137,43 @@ def test_another_kind_of_model(state, tmp_path):
     refused(state, tmp_path / "x.pt", "transformer_lm")
 
 
+def test_a_wav2vec_checkpoint_is_named_as_such(state, tmp_path):
+    """fairseq's own wav2vec 2.0, with its configuration new and old."""
+    from argparse import Namespace
+    from dataclasses import asdict
+
+    from fairseq.models.wav2vec import Wav2Vec2Config, Wav2Vec2Model
+
+    config = Wav2Vec2Config(
+        encoder_layers=1, encoder_embed_dim=32, encoder_ffn_embed_dim=32, encoder_attention_heads=2, final_dim=16,
+        conv_feature_layers="[(16, 10, 5), (16, 3, 2)]", conv_pos=8, conv_pos_groups=2,
+    )  # fmt: skip
+    options = {name: str(value) if name == "extractor_mode" else value for name, value in asdict(config).items()}
+    state["model"] = Wav2Vec2Model.build_model(config).state_dict()
+    state["cfg"]["model"] = {**options, "_name": "wav2vec2"}
+    refused(state, tmp_path / "x.pt", "is a wav2vec 2.0 checkpoint")
+    refused({**state, "cfg": None, "args": Namespace(**options, arch="wav2vec2")}, tmp_path / "x.pt", "wav2vec 2.0")
+
+
+def test_numbers_of_the_training_history_are_read(state, narrow, tmp_path):
+    import numpy as np
+
+    state["extra_state"]["metrics"] = {"loss": np.float64(1.5), "best": np.float32(2), "done": np.bool_(True)}
+    torch.save(state, tmp_path / "x.pt")
+    assert load_checkpoint(tmp_path / "x.pt").config == load_checkpoint(narrow.path).config
+
+
+def test_lists_without_end_are_cut_off(state, tmp_path):
+    nested = [1] * 64
+    for _ in range(8):
+        nested = [nested] * 64
+    endless: list[object] = [1, 2]
+    endless.append(endless)
+    for ratios in (nested, endless):
+        state["cfg"]["model"]["label_rate_ratios"] = ratios
+        refused(state, tmp_path / "x.pt")
+
+
 def test_missing_extra_and_misshapen_tensors(state, tmp_path):
     name = "middle_encoder.layers.2.fc1.weight"
     whole = state["model"]

@@ -41,6 +41,18 @@ def test_padding_does_not_matter(name, speech):
                 assert not frames[index, count:].any()
 
 
+def test_padding_does_not_matter_where_attention_goes_head_by_head(speech):
+    model = MultiResHubert(VARIANTS["post-norm"]).eval()
+    waveforms, lengths = speech[: 16 * 16_000].view(2, -1), torch.tensor([8 * 16_000, 90_001])
+    with torch.inference_mode():
+        batch = model(waveforms, lengths)
+        alone = model(waveforms[1:, :90_001])
+    for name, frames in batch.frames.items():
+        count = int(batch.lengths[name][1])
+        torch.testing.assert_close(frames[1, :count], alone.frames[name][0], atol=1e-4, rtol=0)
+        assert not frames[1, count:].any()
+
+
 def test_frames_hear_only_what_they_cover():
     """Frame i of the waveform encoder covers samples 320 i to 320 i + 400, seen in the gradient."""
     model = MultiResHubert(preset("hubert", "small", extractor_norm="layer"))

@@ -39,6 +39,23 @@ def test_layers_are_those_of_transformers(kind, stable, tmp_path, speech):
     assert [layer.name for layer in model.layers] == ["conv", "encoder.0.0", "encoder.0.1"]
 
 
+def test_a_bundle_of_torchaudio_is_read_as_data(monkeypatch):
+    """Its weights come from the net: here from a stand-in for the download, which is asked to run nothing."""
+    import torchaudio
+
+    asked = []
+
+    def download(url, **options):
+        asked.append(options)
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("torchaudio.pipelines._wav2vec2.utils.load_state_dict_from_url", download)
+    assert "HUBERT_BASE" in dir(torchaudio.pipelines)
+    with pytest.raises(MultiresError, match=r"cannot get the weights of HUBERT_BASE .*hub.checkpoints"):
+        load_model("torchaudio:HUBERT_BASE")
+    assert asked == [{"weights_only": True}]
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(MultiresError, match=r"config\.json"):
         load_model(f"transformers:{tmp_path}")

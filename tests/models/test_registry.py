@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 import torch
 
 from multires.errors import MultiresError
 from multires.models import load_model, models_table
-from multires.models.registry import layers_of, published
+from multires.models.registry import layers_of, published, shipped
 
 
 def test_every_published_checkpoint_has_a_key_and_an_address():
@@ -40,6 +43,43 @@ def test_models_have_the_layers_that_they_name(name):
     assert model.key == name
     assert model.trained == (name in ("mel", "mfcc"))
     assert not model.training
+
+
+def test_every_key_of_the_published_list_is_there():
+    """Every address of the list that lies beside the repository, where it does."""
+    listed = Path(__file__).parents[3] / "shared" / "facts" / "mr_hubert_checkpoints.csv"
+    if not listed.is_file():
+        pytest.skip("the list of checkpoints is not here")
+    with listed.open(encoding="utf-8") as file:
+        wanted = {row["url"] for row in csv.DictReader(file)}
+    assert len(wanted) == 34
+    assert wanted < {entry.url for entry in published().values()}
+
+
+def test_the_table_has_what_a_reader_chooses_by():
+    table = models_table()
+    assert {"key", "description", "reference", "parameters", "layers", "frame_periods_ms", "megabytes"} <= set(table)
+    assert table.key.is_unique
+    assert set(published()) | set(shipped()) <= set(table.key)
+
+
+def test_bfloat16_holds_the_weights_and_keeps_the_waveform():
+    exact, model = load_model("untrained/multi-small"), load_model("untrained/multi-small", precision="bfloat16")
+    waveforms = torch.randn(1, 8_000, generator=torch.Generator().manual_seed(0)) * 1e-3 + 0.5
+    with torch.inference_mode():
+        wanted, found = exact(waveforms), model(waveforms)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    for name, frames in found.frames.items():
+        assert frames.dtype is torch.bfloat16
+        # A waveform in bfloat16 would be the constant 0.5 and nothing else.
+        assert (frames.float() - wanted.frames[name]).norm() < 0.05 * wanted.frames[name].norm()
+
+
+def test_precisions_that_are_not_there():
+    with pytest.raises(MultiresError, match="mel computes in float32 only"):
+        load_model("mel", precision="bfloat16")
+    with pytest.raises(MultiresError, match="precision"):
+        load_model("untrained/multi-small", precision="float8")
 
 
 def test_an_unknown_name_lists_what_there_is():
