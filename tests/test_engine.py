@@ -1,8 +1,6 @@
 """The same work here and on a cluster of this machine, and what becomes of workers that fail."""
 
 import operator
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -106,7 +104,7 @@ def test_a_cluster_merges_the_same_statistics(client):
 
 
 def _unlucky(piece):
-    """Fails once on the first worker that has it, kills its worker, hangs, or works."""
+    """Fails once on the first worker that has it, always, hangs once, or works."""
     kind, folder = piece
     seen = Path(folder) / kind
     first = not seen.exists()
@@ -117,22 +115,19 @@ def _unlucky(piece):
         raise OSError("a passing trouble")
     if kind == "hangs once" and first:
         time.sleep(600)
-    if kind == "kills":
-        os.kill(os.getpid(), signal.SIGKILL)
     return kind
 
 
 @pytest.mark.slow
 def test_what_fails_is_tried_elsewhere_then_reported_and_the_rest_is_done(client, tmp_path, capsys):
-    kinds = ["fails once", "works", "always fails", "hangs once", "works too", "and this", "kills"]
+    kinds = ["fails once", "works", "always fails", "hangs once", "works too", "and this"]
     done: list[str] = []
     engine = Cluster(client, patience=12)
     with pytest.raises(MultiresError) as error:
         done.extend(engine.each(_unlucky, [(kind, str(tmp_path)) for kind in kinds], "pieces"))
-    assert sorted(done) == sorted(set(kinds) - {"always fails", "kills"})
-    assert str(error.value).startswith("2 of 7 pieces failed, the rest is done and kept")
+    assert sorted(done) == sorted(set(kinds) - {"always fails"})
+    assert str(error.value).startswith("1 of 6 pieces failed, the rest is done and kept")
     assert "ValueError: no such luck" in str(error.value)
-    assert "every worker that had it died" in str(error.value)
     told = capsys.readouterr().err
     assert "a passing trouble; trying it again" in told
     assert "was still at it after 12 s; trying it again" in told
