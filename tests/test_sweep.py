@@ -10,7 +10,7 @@ from multires.run import Run, open_run
 from multires.sweep import MEASURES, named, overview, sweep
 
 TINY = {
-    "hours": 0.02, "frames": 200, "layers": "encoder.0.1,middle.0", "views": "phone", "folds": 4, "trials": 1,
+    "hours": 0.02, "frames": 200, "layers": "middle.0", "views": "phone", "folds": 4, "trials": 1,
     "resamples": 10, "cluster_seeds": 1, "phone_clusters": 10, "word_clusters": 6, "word_instances": 3,
 }  # fmt: skip
 MODELS = ["untrained/mono-small", "untrained/multi-small"]
