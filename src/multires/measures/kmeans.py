@@ -12,12 +12,16 @@ from torch import Tensor
 
 from multires.errors import MultiresError, choose
 from multires.measures.statistics import as_matrix, check_finite, said
+from multires.models.products import product
 
 METHODS = ("lloyd", "minibatch")
 """Ways of fitting; see `fit_kmeans`."""
 
-SAMPLES = (1 / 8, 1 / 4, 1 / 2, 1.0)
+SAMPLES = (1 / 4, 1.0)
 """The shares of the rows on which Lloyd's iterations run in turn."""
+
+_SETTLED = 5e-3
+"""The relative fall of the inertia below which iterations end; what further ones would bring, another seed outweighs."""
 
 _SKETCH = 64
 """Random projections in which the seeding measures distance."""
@@ -52,6 +56,7 @@ class KMeans:
         """How many clusters there are."""
         return len(self.centers)
 
+    @torch.no_grad()
     def predict(self, x: np.ndarray, *, name: str = "") -> Int[np.ndarray, " rows"]:
         """The nearest centre of every row, shape (rows,).
 
@@ -67,6 +72,7 @@ class KMeans:
         return _nearest(rows, self.centers)[0].cpu().numpy()
 
 
+@torch.no_grad()
 def fit_kmeans(
     x: np.ndarray,
     n_clusters: int,
@@ -82,8 +88,8 @@ def fit_kmeans(
     """Fit centres to rows.
 
     ``lloyd`` seeds by k-means++ (Arthur and Vassilvitskii 2007) with distances in a random projection, then runs
-    Lloyd's iterations on an eighth, a quarter, half and all of the rows, each until the inertia settles: most of the way
-    is made where it is cheap. ``minibatch`` is scikit-learn's `MiniBatchKMeans` as the protocol of Pasad et al. runs it.
+    Lloyd's iterations on a quarter and then on all of the rows, each until the inertia settles: most of the way is made
+    where it is cheap. ``minibatch`` is scikit-learn's `MiniBatchKMeans` as the protocol of Pasad et al. runs it.
 
     Parameters
     ----------
@@ -151,12 +157,13 @@ def _nearest(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"
     """The index of each row's nearest centre, and the squared distance to it."""
     index = torch.empty(len(x), dtype=torch.int64, device=x.device)
     distance = torch.empty(len(x), device=x.device)
-    squares = (centers * centers).sum(1)
+    centers = centers.contiguous()
+    half = (centers * centers).sum(1) / -2
     for start in range(0, len(x), _BLOCK):
         block = x[start : start + _BLOCK]
         part = slice(start, start + len(block))
-        distance[part], index[part] = torch.addmm(squares, block, centers.T, alpha=-2).min(dim=1)
-        distance[part] += (block * block).sum(1)
+        nearness, index[part] = product(block, centers, half).max(dim=1)
+        distance[part] = (block * block).sum(1) - 2 * nearness
     return index, distance.clamp_(min=0)
 
 
@@ -185,7 +192,7 @@ def _seed_centers(x: Float[Tensor, "rows dim"], n_clusters: int, generator: torc
 
 
 def _lloyd(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"], iterations: int) -> Tensor:
-    """Move centres to the means of their rows until the inertia falls by less than three parts in ten thousand."""
+    """Move centres to the means of their rows until the inertia falls by a share of less than `_SETTLED`."""
     last = float("inf")
     for _ in range(iterations):
         index, distance = _nearest(x, centers)
@@ -196,7 +203,7 @@ def _lloyd(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"],
         centers = sums / counts.clamp(min=1)[:, None]
         if len(empty):
             centers[empty] = x[distance.topk(len(empty)).indices]
-        if last - inertia <= 3e-4 * inertia:
+        if last - inertia <= _SETTLED * inertia:
             break
         last = inertia
     return centers
