@@ -99,7 +99,9 @@ def test_probes_name_best_layer_baselines_and_what_is_missing():
         {**row("mono", 1, 0.63, measure="accuracy"), "layer": "weighted sum", "layer_index": None},
     ])  # fmt: skip
     text = findings.probes(table)
-    assert "word: `encoder.0.1` of mono at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)" in text
+    assert (
+        "word: `encoder.0.1` of mono at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)" in text
+    )
     assert "too little labelled speech to probe phone or speaker" in text
     assert "+0.030 for word" in findings.weighted_sums(table)
 
