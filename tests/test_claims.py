@@ -226,13 +226,13 @@ def test_paired_effect_pairs_by_seed_and_needs_both():
 )
 def test_summary_combines_the_evidence_on_a_claim(found, verdict):
     table = pd.DataFrame({
-        "source": THIS_RUN, "claim": 2, "verdict": [*found, SUPPORTS], "sentence": [*[*"ab", "a"][: len(found)], "c"],
+        "source": THIS_RUN, "claim": 1, "verdict": [*found, SUPPORTS], "sentence": [*[*"ab", "a"][: len(found)], "c"],
         "evidence": "words", "value": 0.1, "low": 0.0, "high": 0.2, "n": 3, "primary": [True] * len(found) + [False],
     })  # fmt: skip
     (row,) = summary(table).to_dict("records")
     assert row["verdict"] == verdict
     assert row["sentence"] == "a b"
-    assert row["title"].startswith("Downsampling improves neither")
+    assert row["title"].startswith("The gain comes from")
 
 
 def test_summary_has_a_row_for_every_claim():
@@ -292,3 +292,16 @@ def test_one_seed_leaves_the_experiment_open():
     table = judge_experiment(experiment_effects((nan, 0.5, nan), (nan, 0.5, nan), WORDS), CARRIED, "x")
     assert set(table["verdict"]) == {OPEN}
     assert list(table["claim"]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [([SUPPORTS, SUPPORTS], SUPPORTS), ([SUPPORTS, OPEN], OPEN), ([SUPPORTS, CONTRADICTS], CONTRADICTS),
+     ([SUPPORTS, UNTESTED], SUPPORTS), ([UNTESTED, UNTESTED], UNTESTED)],
+)  # fmt: skip
+def test_neither_needs_all_of_its_evidence(found, verdict):
+    table = pd.DataFrame({
+        "source": THIS_RUN, "claim": 2, "verdict": found, "sentence": ["a", "b"], "evidence": "words", "value": 0.1,
+        "low": 0.0, "high": 0.2, "n": 3, "primary": True,
+    })  # fmt: skip
+    assert summary(table)["verdict"].item() == verdict

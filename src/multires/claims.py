@@ -139,7 +139,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """One row a source and claim: its title, the verdict over its primary evidence, sentences, effect and chapter.
 
     A claim is supported where some evidence supports it and none contradicts it, contradicted the other way round,
-    and left open where they disagree or none decides. The effect (value, low, high, n, named by evidence) is that of
+    and left open where they disagree or none decides; the second, which says "neither", is contradicted by any evidence
+    that does and supported only where all does. The effect (value, low, high, n, named by evidence) is that of
     the first piece.
     """
     rows = []
@@ -147,6 +148,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         found = set(part["verdict"])
         if found == {UNTESTED}:
             verdict = UNTESTED
+        elif claim == 2:  # it says "neither": one gain is enough against it, and nothing may be open for it
+            verdict = CONTRADICTS if CONTRADICTS in found else SUPPORTS if found <= {SUPPORTS, UNTESTED} else OPEN
         elif SUPPORTS in found and CONTRADICTS not in found:
             verdict = SUPPORTS
         elif CONTRADICTS in found and SUPPORTS not in found:
