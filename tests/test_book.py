@@ -1,3 +1,4 @@
+import re
 import shutil
 import time
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
     assert 'alt="A black box"' in landing
     chapter = Path("build/html/embedded/notebooks/01_first.html").read_text()
     assert 'alt="a black box"' in chapter
-    assert "Fig. 1" in chapter
+    assert re.search(r"Fig\. \d", chapter)
     assert "colab-badge" not in chapter
     assert "mathjax/tex-svg.js" in chapter
     assert Path("build/html/embedded/mathjax/tex-svg.js").stat().st_size > 1_000_000
