@@ -12,9 +12,9 @@ from multires.errors import MultiresError
 def test_a_place_is_a_path_or_a_url(tmp_path):
     assert storage.place(tmp_path) == tmp_path.resolve()
     assert not storage.is_remote(storage.place("somewhere"))
-    url = storage.place("memory://bucket/work")
+    url = storage.place("memory://bucket/run")
     assert storage.is_remote(url)
-    assert str(url / "tables") == "memory://bucket/work/tables"
+    assert str(url / "tables") == "memory://bucket/run/tables"
     with pytest.raises(MultiresError, match=r"gopher://hole .*fsspec"):
         storage.place("gopher://hole")
 
