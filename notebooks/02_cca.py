@@ -115,12 +115,11 @@ Markdown(findings.cca(cca.table))
 
 # %% tags=["hide-input"]
 paired = comparisons.cca_comparisons(run, group_by=group_by, word_vectors=word_vectors)
-paired.table[["model", "layer", "against", "against_layer", "view", "value", "low", "high", "n"]].style.hide(
-    axis="index"
-).format(precision=3)
+differences = comparisons.shown(paired.table)
+differences[["model", "against", "view", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3)
 
 # %% tags=["hide-input"]
-Markdown(comparisons.said(paired.table))
+Markdown(comparisons.said(differences[differences["view"].isin(["phone", "word"])]))
 
 # %% [markdown]
 # ## Like with like: the same window for every layer
@@ -165,7 +164,7 @@ means[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index"
 Markdown(findings.cca_grouping(grouping.table))
 
 # %% [markdown]
-# **What would change this.** Trained models, other speech, more segments (the intervals say how much they could move
+# **What would change this.** Larger models, other speech, more segments (the intervals say how much they could move
 # the curves), another definition of the score: `models`, `profile`, `frames` and `variant` are parameters of this
 # notebook.
 

@@ -113,7 +113,7 @@ Markdown(findings.mi_clusters(growth.table))
 
 # %% [markdown]
 # **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000
-# clusters, which a small corpus cannot fill, and the table says how many were used. Trained models and other speech:
+# clusters, which a small corpus cannot fill, and the table says how many were used. Larger models and other speech:
 # `models`, `profile`, `data`.
 
 # %% tags=["hide-input"]

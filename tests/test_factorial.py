@@ -178,10 +178,10 @@ def test_the_statement_says_whether_the_models_carry_it():
         "condition": ["mono", "multi"], "above": [0.05, 0.01], "baseline_name": ["mfcc", "mel"], "beats": [True, False],
         "flattened": [True, True], "carries": [True, False],
     })  # fmt: skip
-    text = statement(found, carried, "Speech")
+    text = statement(found, carried, "toy")
     assert "do not carry the experiment" in text
     assert "too little above the baselines in multi" in text
     assert "+0.010 (multi, over mel)" in text
     assert text.count("95 % interval") == 3
-    sure = statement(found, carried.assign(carries=True), "Speech")
-    assert sure.startswith("**Speech.** The models of every condition carry the experiment")
+    sure = statement(found, carried.assign(carries=True), "toy")
+    assert sure.startswith("**Toy speech.** The models of every condition carry the experiment")

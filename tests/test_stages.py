@@ -351,3 +351,16 @@ def test_an_interruption_does_not_wait_for_what_is_left(small):
     with pytest.raises(KeyboardInterrupt):
         stages._gather(small, "test", range(200), rows_of)
     assert len(begun) < 100
+
+
+def test_one_model_stands_for_all_and_shapes_are_shown_once(tmp_path):
+    models = "embedded/multi-0,embedded/multi+aux-0,untrained/multi-small,untrained/hubert-small"
+    run = open_run("embedded", workspace=tmp_path, progress=False, models=models)
+    assert run.example.name == "embedded/multi+aux-0"
+    # An untrained model predicts at every resolution, as those with the auxiliary loss do.
+    assert stages.distinct_models(run) == ["embedded/multi-0", "embedded/multi+aux-0", "untrained/hubert-small"]
+    assert set(stages.layer_table(run, ["embedded/multi-0"])["model"]) == {"embedded/multi-0"}
+    alone = open_run(
+        "embedded", workspace=tmp_path, progress=False, models="untrained/multi-small,untrained/hubert-small"
+    )
+    assert alone.example.name == "untrained/hubert-small"

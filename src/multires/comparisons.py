@@ -86,6 +86,12 @@ def _difference(first: dict[Any, Any], second: dict[Any, Any], drawn: pd.DataFra
     return {**common, "value": value, "low": low, "high": high, "n": int(pair[0]["n"].iloc[0])}
 
 
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The differences of trained models; of all where none is trained."""
+    trained = table["trained"].astype(bool)
+    return table[trained] if trained.any() else table
+
+
 def said(table: pd.DataFrame) -> str:
     """Which paired differences exclude zero, in words."""
     if table.empty:

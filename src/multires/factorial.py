@@ -208,7 +208,7 @@ def statement(effects: pd.DataFrame, carried: pd.DataFrame, corpus: str) -> str:
     """
     least = carried.loc[carried["above"].idxmin()]
     margin = f"the smallest lead over the best baseline is {least['above']:+.3f} ({least['condition']}, over {least['baseline_name']})"
-    parts = [f"**{corpus}.**"]
+    parts = [f"**{corpus[:1].upper()}{corpus[1:]} speech.**"]
     if carried["carries"].all():
         parts.append(f"The models of every condition carry the experiment: {margin}, and the losses have flattened.")
     else:

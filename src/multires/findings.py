@@ -167,6 +167,8 @@ def _interval(effect: Effect) -> str:
 def cca_windows(table: pd.DataFrame) -> str:
     """How much a wider window alone changes the score of the 20 ms layers."""
     rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
+    if rows["trained"].any():
+        rows = rows[rows["trained"].astype(bool)]
     if rows.empty:
         return "This run does not compare layers with log-mel."
     fine = rows[rows["frame_period"].astype(float) < 0.021]

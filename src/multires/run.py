@@ -125,6 +125,12 @@ class Run:
             for seed in (self.profile.model_seeds if name.startswith("untrained/") else (0,))
         ]
 
+    @property
+    def example(self) -> Subject:
+        """The model that is looked at where one must do: the last trained one, the last of all where none is trained."""
+        trained = [subject for subject in self.subjects if self.model(subject.name, subject.seed).trained]
+        return (trained or self.subjects)[-1]
+
     def model(self, name: str, seed: int = 0) -> LayeredModel:
         """A model of the run, loaded once."""
         subject = Subject(name, seed)

@@ -72,10 +72,18 @@ def example_utterance(run: Run) -> Utterance:
     return run.corpus.utterances[0]
 
 
-def layer_table(run: Run) -> pd.DataFrame:
+def distinct_models(run: Run) -> list[str]:
+    """The first model of each shape: others have the same layers and predict from the same ones."""
+    found: dict[Any, str] = {}
+    for name in run.profile.models:
+        found.setdefault((tuple(run.chosen_layers(name)), tuple(run.model(name).predicts_from)), name)
+    return list(found.values())
+
+
+def layer_table(run: Run, models: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a layer of each model: name, label, block, depth, frame period and first centre (ms), width."""
     rows = []
-    for name in run.profile.models:
+    for name in run.profile.models if models is None else models:
         for layer in run.chosen_layers(name):
             rows.append({
                 "model": name, "layer": layer.name, "label": layer.label, "block": layer.block, "depth": layer.index,
@@ -343,7 +351,7 @@ def _word_vectors(run: Run, path: str) -> WordVectors | None:
 
 
 def cca_variants(run: Run) -> Result:
-    """Every definition of the score for the last model's layers against phones."""
+    """Every definition of the score for one model's layers against phones (see `Run.example`)."""
 
     def rows_of(place: Place) -> list[dict[str, Any]]:
         store, layer, columns = place
@@ -355,16 +363,16 @@ def cca_variants(run: Run) -> Result:
         return rows
 
     def compute() -> pd.DataFrame:
-        return _gather(run, "variants", _places(run, run.subjects[-1:]), rows_of)
+        return _gather(run, "variants", _places(run, [run.example]), rows_of)
 
     return run.table("cca-variants", _parameters(run, "folds", "trials", "resamples"), compute)
 
 
 def cca_grouping(run: Run) -> Result:
-    """The deepest layer of the last model, where segments, utterances or speakers are kept on one side of a split."""
+    """The deepest layer of one model, where segments, utterances or speakers are kept on one side of a split."""
 
     def rows_of(grouping: str) -> list[dict[str, Any]]:
-        store, layer, columns = _places(run, run.subjects[-1:])[-1]
+        store, layer, columns = _places(run, [run.example])[-1]
         rows: list[dict[str, Any]] = []
         for views, window, x, labels in _compared(run, store, layer, ("mel", "phone", "word")):
             if window in (None, _COARSEST):
@@ -373,7 +381,7 @@ def cca_grouping(run: Run) -> Result:
         return rows
 
     def compute() -> pd.DataFrame:
-        _places(run, run.subjects[-1:])
+        _places(run, [run.example])
         run.features("mel")
         return _gather(run, "grouping", GROUPINGS, rows_of, unit="grouping")
 
@@ -497,10 +505,10 @@ def mutual_information(run: Run) -> Result:
 
 
 def mi_clusters(run: Run) -> Result:
-    """MI with phones at growing numbers of clusters, for the middle layer of the last model."""
+    """MI with phones at growing numbers of clusters, for the middle layer of one model."""
 
     def compute() -> pd.DataFrame:
-        places = _places(run, run.subjects[-1:])
+        places = _places(run, [run.example])
         middle = places[len(places) // 2]
         table = _gather(
             run, "clusters", CLUSTER_COUNTS,
