@@ -157,7 +157,8 @@ def _block_labels(axis: Axes, column: int, rows: list[dict[str, Any]], losses: s
     first, x = rows[0], column + _RIGHT + 0.04
     colour = text_colour(first["frame_period"] / 1000)
     for row in rows:
-        said = [f"{row['frame_period']:.0f} ms"] if row is first else []
+        named = row is first and row["block"] != "conv"  # which shares its period with the block above it
+        said = [f"{row['frame_period']:.0f} ms"] if named else []
         said += ["→ loss"] if row["layer"] in losses else []
         if said:
             axis.text(x, row["y"] + _LAYER / 2, "\n".join(said), ha="left", va="center", fontsize="small",
