@@ -518,7 +518,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
     rows = []
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "logging.distributed": "error"})
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="900MB", dashboard_address=":0") as local,
+        LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="2GB", dashboard_address=":0") as local,
         Client(local) as client,
     ):
         for fault, signalled in (
