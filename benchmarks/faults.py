@@ -393,7 +393,7 @@ class Lab:
         survived = 0
         for _ in range(self.kills):
             where = self.copy()
-            damage(self.random.choice(sorted((where / "tables").glob("*.*"))), self.random)
+            damage(self.random.choice(sorted((where / "tables").glob("[!.]*.*"))), self.random)
             survived += self.same(Child(journalled(where), self.home).result()) and begun(where) == 0
         return Row("a damaged or missing table or provenance", self.kills, survived, "the table")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -264,6 +265,8 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     models_table().to_csv(generated / "models.csv", index=False)
     _parameter_table(root).to_csv(generated / "parameters.csv", index=False)
     _parity_summary(root).to_csv(generated / "parity.csv", index=False)
+    for name, table in _scale_tables(root / "book" / "data").items():
+        table.to_csv(generated / f"{name}.csv", index=False)
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")
@@ -276,6 +279,16 @@ def _published_schematic(path: Path) -> None:
 
     tables, predicts_from = layers_of(("hubert_base", "b5-a", "mono_base", "b2-b"))
     schematic(tables, predicts_from).savefig(path, dpi=150)
+
+
+def _scale_tables(data: Path) -> dict[str, pd.DataFrame]:
+    """What `benchmarks.scale` and `benchmarks.faults` kept, and the arithmetic of a large run from it; none without them."""
+    from multires.large import large_run, measured
+
+    if not (data / "scale.json").is_file():
+        return {}
+    rates = json.loads((data / "scale.json").read_text(encoding="utf-8"))
+    return {"scale": measured(rates), "large": large_run(rates), "faults": pd.read_csv(data / "faults.csv")}
 
 
 def _parity_summary(root: Path) -> pd.DataFrame:
