@@ -55,6 +55,7 @@ word_vectors = ""  # file of word vectors in GloVe's text format, or acousticall
 from IPython.display import Markdown
 
 from multires import comparisons, figures, findings, open_run, stages
+from multires.experiment_tables import experiment_tables
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -162,6 +163,19 @@ means[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index"
 
 # %% tags=["hide-input"]
 Markdown(findings.cca_grouping(grouping.table))
+
+# %% [markdown]
+# ## Synthetic and real speech
+#
+# What is seen above comes from one seed of one corpus. {numref}`fig-cca-corpora` shows every seed of the controlled
+# experiment (chapter [5](05_downstream)) on synthetic speech and on LibriSpeech, with the same measure; its tables come with the
+# package, so that it needs no recordings.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the 95 % intervals of all seeds; dotted lines are untrained models; the grey band is the range of shuffled pairs.", "name": "fig-cca-corpora"}, "image": {"alt": "Four panels: CCA with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models far below and a band of chance scores near zero."}}
+which = {"stage": "cca", "measure": "pwcca", "shuffled": "shuffled"}
+figures.layers_by_corpus(experiment_tables(), **which, ylabel="CCA")
+# %% tags=["hide-input"]
+Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="CCA"))
 
 # %% [markdown]
 # **What would change this.** Larger models, other speech, more segments (the intervals say how much they could move

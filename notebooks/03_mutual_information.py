@@ -51,7 +51,8 @@ word_clusters = 0  # k-means clusters for words; 0 for the profile's own number 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import figures, findings, open_run, stages
+from multires import comparisons, figures, findings, open_run, stages
+from multires.experiment_tables import experiment_tables
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -99,6 +100,17 @@ figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.
 Markdown(findings.mutual_information(mi.table))
 
 # %% [markdown]
+# As with CCA, the best layer of each model is compared with that of its control in the same draws of speakers.
+
+# %% tags=["hide-input"]
+paired = comparisons.mi_comparisons(run)
+differences = comparisons.shown(paired.table)
+differences[["model", "against", "view", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3)
+
+# %% tags=["hide-input"]
+Markdown(comparisons.said(differences))
+
+# %% [markdown]
 # ## How much of it is bias?
 #
 # {numref}`fig-mi-clusters` shows the raw estimate, the corrected one and the one for shuffled labels (the
@@ -110,6 +122,18 @@ growth = stages.mi_clusters(run)
 figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(findings.mi_clusters(growth.table))
+
+# %% [markdown]
+# ## Synthetic and real speech
+#
+# {numref}`fig-mi-corpora` shows the adjusted figure in every seed of the controlled experiment (chapter [5](05_downstream)), on
+# synthetic speech and on LibriSpeech.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the range over seeds of k-means and of training; dotted lines are untrained models; the grey band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Four panels: adjusted mutual information with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models below and a band of chance scores around zero."}}
+which = {"stage": "information", "measure": "adjusted", "shuffled": "adjusted shuffled"}
+figures.layers_by_corpus(experiment_tables(), **which, ylabel="MI, adjusted")
+# %% tags=["hide-input"]
+Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="Adjusted mutual information"))
 
 # %% [markdown]
 # **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000

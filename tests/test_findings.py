@@ -204,3 +204,24 @@ def test_the_fifth_chapter_ends_with_the_switches_on_every_corpus():
     assert text.endswith(f"on other speech {said}, in models that do not carry the experiment.")
     none = ExperimentTables("toy", empty, empty, effects.iloc[:0], pd.DataFrame({"carries": [True]}), {})
     assert "no seed has all the conditions" in findings.downstream_conclusion([none])
+
+
+def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
+    rows = [
+        {"model": f"{condition}/0", "condition": condition, "layer_index": depth, "block": block, "trained": trained,
+         "measure": measure, "stage": "cca", "view": "word", "trial": None, "value": value}
+        for condition, trained, depth, block, measure, value in [
+            ("mono", True, 1, "middle", "pwcca", 0.2), ("mono+aux", True, 1, "middle", "pwcca", 0.4),
+            ("multi", True, 1, "middle", "pwcca", 0.1), ("multi", True, 0, "encoder.0", "pwcca", 0.9),
+            ("untrained multi", False, 1, "middle", "pwcca", 0.05), ("multi", True, 1, "middle", "shuffled", 0.01),
+        ]
+    ]  # fmt: skip
+    nothing = pd.DataFrame()
+    tables = ExperimentTables("embedded", pd.DataFrame(rows), nothing, nothing, nothing, {})
+    text = findings.layers_by_corpus([tables], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA")
+    assert "on embedded speech with words 0.10 and 0.30" in text
+    assert "best layer of all 0.90, untrained at most 0.05, shuffled at most 0.01" in text
+    alone = ExperimentTables("embedded", pd.DataFrame(rows[:2]), nothing, nothing, nothing, {})
+    assert "No experiment" in findings.layers_by_corpus(
+        [alone], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA"
+    )

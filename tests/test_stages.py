@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multires import stages
+from multires import comparisons, stages
 from multires.errors import MultiresError
 from multires.measures.cca import VARIANTS, cca_score
 from multires.profiles import VIEWS
@@ -364,3 +364,19 @@ def test_one_model_stands_for_all_and_shapes_are_shown_once(tmp_path):
         "embedded", workspace=tmp_path, progress=False, models="untrained/multi-small,untrained/hubert-small"
     )
     assert alone.example.name == "untrained/hubert-small"
+
+
+@few_rows
+@pytest.mark.slow
+def test_mutual_information_of_two_models_is_compared_in_the_same_resamples(tmp_path):
+    run = tiny(tmp_path, models="untrained/mono-small,untrained/multi-small", resamples=60)
+    found = comparisons.mi_comparisons(run).table
+    assert list(found["view"]) == ["phone", "word"]
+    scores = stages.mutual_information(run).table
+    assert stages.REPLICATE not in set(scores["measure"])
+    whole = scores[scores["trial"].isna() & (scores["measure"] == "normalised")]
+    for row in found.itertuples():
+        best = whole[whole["view"] == row.view].groupby("model")["value"].max()
+        assert row.value == pytest.approx(best["untrained/multi-small"] - best["untrained/mono-small"])
+        assert row.low < row.high
+        assert row.against == "untrained/mono-small"

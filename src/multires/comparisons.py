@@ -9,7 +9,7 @@ import pandas as pd
 from multires import stages
 from multires.measures.intervals import compare_replicates
 from multires.results import tidy
-from multires.run import Result, Run
+from multires.run import ACOUSTIC, Result, Run
 
 CONTROL = "mono"
 """The condition, with or without ``+aux``, that others are compared with where the run has it; else the first one."""
@@ -23,10 +23,22 @@ def cca_comparisons(run: Run, *, group_by: str = "segment", word_vectors: str = 
     Both scores are taken in the same resamples of speakers or utterances, so that what these have in common drops out.
     For log-mel, layers are compared in the widest window. The layers are chosen on the same data, by their scores.
     """
-
     replicates = stages.cca_replicates(run, group_by=group_by, word_vectors=word_vectors)
     parameters = {"control": CONTROL, "replicates": replicates.source["key"]}
     return run.table("cca-comparisons", parameters, lambda: compare(replicates.table))
+
+
+def mi_comparisons(run: Run) -> Result:
+    """As `cca_comparisons`, for the normalised mutual information with phones and words."""
+    replicates = stages.mutual_information_replicates(run)
+
+    def compute() -> pd.DataFrame:
+        table = replicates.table
+        layers = table["measure"].isin(["normalised", stages.REPLICATE]) & ~table["model"].isin(ACOUSTIC)
+        return compare(table[layers].assign(window=float("nan")))
+
+    parameters = {"control": CONTROL, "replicates": replicates.source["key"]}
+    return run.table("mi-comparisons", parameters, compute)
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +47,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        What `multires.stages.cca_replicates` gives.
+        One measure's rows, with those of its resamples, as `multires.stages.cca_replicates` gives them.
 
     Returns
     -------

@@ -295,6 +295,37 @@ def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
     return f"**In the controlled experiment**, of the mean over all tasks, with 95 % intervals: {'; '.join(parts)}."
 
 
+def layers_by_corpus(
+    experiments: Sequence[ExperimentTables], *, stage: str, measure: str, shuffled: str, name: str
+) -> str:
+    """The experiment's middle layers with and without downsampling, beside untrained models and shuffled labels."""
+    parts = []
+    for each in experiments:
+        rows = each.scores[each.scores["stage"].eq(stage) & each.scores["trial"].isna()]
+        told = []
+        for view in ("phone", "word"):
+            part = rows[rows["view"].eq(view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
+            scored = part[part["measure"] == measure]
+            trained = scored[scored["trained"].astype(bool)]
+            middle = trained[trained["block"].astype(str).str.startswith("middle")].groupby("condition")["value"].mean()
+            kinds = {
+                kind: middle[[name for name in middle.index if name.startswith(kind)]] for kind in ("multi", "mono")
+            }
+            if any(values.empty for values in kinds.values()):
+                continue
+            untrained = scored[~scored["trained"].astype(bool)]["value"].max()
+            chance = part[part["measure"] == shuffled]["value"].max()
+            told.append(
+                f"with {view}s {kinds['multi'].mean():.2f} and {kinds['mono'].mean():.2f} (best layer of all "
+                f"{trained['value'].max():.2f}, untrained at most {untrained:.2f}, shuffled at most {chance:.2f})"
+            )
+        if told:
+            parts.append(f"on {each.corpus} speech {' and '.join(told)}")
+    if not parts:
+        return "No experiment has models both with and without downsampling."
+    return f"{name} of the middle block's layers, on average over models with and without downsampling: {'; '.join(parts)}."
+
+
 def weighted_sums(table: pd.DataFrame) -> str:
     """Whether the weighted sum beats the best layer."""
     rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]

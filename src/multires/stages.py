@@ -23,7 +23,7 @@ from multires.experiment_tables import experiment_tables
 from multires.features import FRAME_PERIODS, FeatureStore, serves
 from multires.measures.cca import VARIANTS, CCAResult, cca_scores
 from multires.measures.efficiency import efficiency_table
-from multires.measures.intervals import draw_weights, resampling_units, summarise
+from multires.measures.intervals import Bootstrap, draw_weights, resampling_units, summarise
 from multires.measures.mutual_information import mutual_informations
 from multires.measures.probe import linear_probe, weighted_sum_probe
 from multires.models.layers import Layer
@@ -324,7 +324,7 @@ def cca_replicates(run: Run, *, group_by: str = "segment", word_vectors: str = "
         for views, window, x, labels in _compared(run, store, layer, run.profile.views, vectors):
             for view, result in _score(run, x, views, labels, columns, group_by=group_by).items():
                 found = {**columns, "view": view, "window": window}
-                rows += _cca_rows(result, found) + _replicate_rows(result, found)
+                rows += _cca_rows(result, found) + _replicate_rows(result.bootstrap, found)
         return rows
 
     def compute() -> pd.DataFrame:
@@ -472,14 +472,14 @@ def _cca_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str, Any]
     ]
 
 
-def _replicate_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str, Any]]:
+def _replicate_rows(bootstrap: Bootstrap | None, columns: dict[str, Any]) -> list[dict[str, Any]]:
     """The score in every resample; none where there were too few clusters to resample."""
-    if result.bootstrap is None:
+    if bootstrap is None:
         return []
-    n = len(result.bootstrap.units)
+    n = len(bootstrap.units)
     return [
         {**columns, "measure": REPLICATE, "trial": number, "value": value, "n": n}
-        for number, value in enumerate(result.bootstrap.replicates)
+        for number, value in enumerate(bootstrap.replicates)
     ]
 
 
@@ -489,19 +489,33 @@ def _replicate_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str
 def mutual_information(run: Run) -> Result:
     """MI of clusters with phones and words, at every layer and for log-mel and MFCC."""
 
+    def compute() -> pd.DataFrame:
+        table = mutual_information_replicates(run).table
+        return table[table["measure"] != REPLICATE].reset_index(drop=True)
+
+    return run.table("mutual-information", _information_parameters(run), compute)
+
+
+def mutual_information_replicates(run: Run) -> Result:
+    """As `mutual_information`, with the normalised figure in every resample: what paired comparisons need."""
+
     def rows_of(place: Place) -> list[dict[str, Any]]:
         return [
             row
             for view in ("phone", "word")
-            for row in _information_rows(run, *place, view=view, seeds=run.profile.cluster_seeds)
+            for row in _information_rows(run, *place, view=view, seeds=run.profile.cluster_seeds, replicates=True)
         ]
 
     def compute() -> pd.DataFrame:
         return _gather(run, "mutual information", _places(run, run.subjects) + _acoustic_places(run), rows_of)
 
+    return run.table("mutual-information-replicates", _information_parameters(run), compute)
+
+
+def _information_parameters(run: Run) -> dict[str, Any]:
     names = ("train", "evaluation", "phone_clusters", "word_clusters", "cluster_seeds", "resamples", "word_types",
              "word_instances")  # fmt: skip
-    return run.table("mutual-information", _parameters(run, *names), compute)
+    return _parameters(run, *names)
 
 
 def mi_clusters(run: Run) -> Result:
@@ -529,10 +543,12 @@ def _information_rows(
     view: str,
     seeds: int,
     clusters: int | None = None,
+    replicates: bool = False,
 ) -> list[dict[str, Any]]:
     """Means over the seeds of k-means (their trial is empty), each seed, and the same with the labels shuffled.
 
     The interval of the normalised figure is a bootstrap over speakers; that of the others is their range over seeds.
+    With `replicates`, the normalised figure in every resample follows.
     """
     labels = store.labels(view)
     train, evaluation = _split_rows(run, labels, view)
@@ -560,6 +576,8 @@ def _information_rows(
                 {**common, "measure": measure + suffix, "trial": trial, "value": value}
                 for trial, value in enumerate(values)
             ]
+    if replicates:
+        rows += _replicate_rows(results[""].bootstrap, {**columns, "view": view})
     return rows
 
 

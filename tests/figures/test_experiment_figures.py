@@ -7,6 +7,7 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 
 from multires import factorial, figures
+from multires.experiment_tables import experiment_tables
 from multires.figures import style
 from multires.figures.experiment import FACTORS
 
@@ -151,3 +152,19 @@ def test_tables_without_the_single_baselines_show_the_best_one():
 )
 def test_a_condition_has_the_colour_of_its_coarsest_frames(condition, colour):
     assert style.condition_colour(condition) == colour
+
+
+def test_layers_stand_side_by_side_by_view_and_corpus():
+    found = experiment_tables()
+    figure = figures.layers_by_corpus(found, stage="cca", measure="pwcca", shuffled="shuffled", ylabel="CCA")
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == [f"{view}s, {each.corpus} ({each.seeds} seed{'s' * (each.seeds > 1)})" for view in ("phone", "word") for each in found]  # fmt: skip
+    scores = found[0].scores
+    rows = scores[(scores["stage"] == "cca") & (scores["view"] == "phone") & (scores["measure"] == "pwcca")]
+    means = rows[rows["trial"].isna()].groupby(["condition", "layer_index"])["value"].mean()
+    tops = [
+        float(np.max(line.get_ydata()))
+        for line in figure.axes[0].lines
+        if line.get_linestyle() == "-" and len(line.get_ydata()) > 1
+    ]
+    assert max(tops) == pytest.approx(means.max()), "seeds are averaged"

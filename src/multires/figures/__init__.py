@@ -1,7 +1,7 @@
 """Tables to figures."""
 
 from multires.figures.claims import claims
-from multires.figures.experiment import carries, factorial, training_curves
+from multires.figures.experiment import carries, factorial, layers_by_corpus, training_curves
 from multires.figures.extraction import durations, extraction_summary, schematic, utterance
 from multires.figures.measures import (
     agreement,
@@ -27,6 +27,7 @@ __all__ = [
     "durations",
     "extraction_summary",
     "factorial",
+    "layers_by_corpus",
     "mi_by_clusters",
     "mi_by_layer",
     "probes_by_layer",

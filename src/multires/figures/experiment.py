@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from multires.claims import MARGIN
-from multires.figures.layers import condition_markers
+from multires.experiment_tables import ExperimentTables
+from multires.figures.layers import condition_markers, layer_curves
 from multires.figures.style import BASELINE, INK, condition_colour, heading, new_figure
 
 FACTORS = ("auxiliary loss", "downsampling", "interaction")
@@ -246,3 +247,43 @@ def _nothing(why: str) -> Figure:
     axes.flat[0].set_axis_off()
     axes.flat[0].text(0.5, 0.5, why.removeprefix(": "), ha="center", va="center", wrap=True)
     return figure
+
+
+def layers_by_corpus(
+    experiments: Sequence[ExperimentTables],
+    *,
+    stage: str,
+    measure: str,
+    shuffled: str,
+    ylabel: str,
+    views: Sequence[str] = ("phone", "word"),
+) -> Figure:
+    """One measure of every layer of the experiment's models: a row for each view, a column for each corpus.
+
+    Parameters
+    ----------
+    experiments
+        One or more corpora.
+    stage, measure, shuffled
+        Which rows of `ExperimentTables.scores`, and which of these are of shuffled labels.
+    ylabel
+        Names the measure.
+    views
+        What the layers are compared with.
+    """
+    parts, titles = [], {}
+    for view in views:
+        for each in experiments:
+            rows = each.scores[
+                each.scores["stage"].eq(stage) & each.scores["view"].eq(view) & each.scores["trial"].isna()
+            ]
+            panel = f"{view}, {each.corpus}"
+            titles[panel] = f"{view}s, {each.corpus} ({_seeds([each.seeds])})"
+            parts.append(rows.assign(panel=panel, condition=rows["condition"].str.replace("untrained ", "")))
+    table = pd.concat(parts, ignore_index=True)
+    table = table[~table["model"].isin(["mel", "mfcc"])]
+    return layer_curves(
+        table[table["measure"] == measure], panels="panel", ylabel=ylabel, panel_titles=titles,
+        title="the controlled experiment's models, mean over seeds", baselines=table[table["measure"] == shuffled],
+        columns=len(experiments),
+    )  # fmt: skip
