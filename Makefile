@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test quick lint format notebooks readme check experiment clean distclean
+.PHONY: help env book test quick faults lint format notebooks readme check experiment clean distclean
 
 help: ## list the commands
 	@echo "multires: an executable companion to a paper on multi-resolution speech models"
@@ -46,6 +46,9 @@ test: env ## run the whole test suite
 
 quick: env ## run the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow" -n auto
+
+faults: env ## do faults (killed processes, full disks, dying workers) and see that the next run survives them
+	$(BIN)/python -m benchmarks.faults --quick
 
 lint: env ## check style, types, and that the notebooks match their sources
 	$(BIN)/ruff check .

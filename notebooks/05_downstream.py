@@ -119,7 +119,9 @@ Markdown(findings.weighted_sums(probes.table))
 # common, the steps and the schedule; the four U-shaped ones have the same parameters. Published checkpoints do not allow
 # this comparison: no two of them differ in the loss alone. These models are small (a million parameters, minutes of
 # training, a waveform encoder that is fitted to cepstra first and then left as it is), so that the experiment can be
-# repeated anywhere; they are not the paper's. `multires experiment` (or `make experiment`) trains and scores them all.
+# repeated anywhere; they are not the paper's. `multires experiment` (or `make experiment`) trains and scores them all;
+# `multires experiment --corpus librispeech --data LIBRISPEECH` does so on read speech, where the recipe, tuned on `hubert`
+# alone, has a longer warm start and more steps.
 #
 # A main effect is the mean over the two settings of the other switch, one value a seed, for example for the loss
 # {eq}`eq-main`

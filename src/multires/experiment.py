@@ -4,6 +4,7 @@ From a shell, each line continuing where it was stopped::
 
     python -m multires.experiment --estimate-only                        # what it would take here
     python -m multires.experiment --seeds 0 1 2                          # the embedded corpus, an hour or two on 2 cores
+    python -m multires.experiment --corpus librispeech --data LIBRISPEECH --seeds 0 1 2    # two or three hours
     python -m multires.experiment --size gpu --device cuda --seeds 0 1 2 3 4
     python -m multires.experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda
     torchrun --nproc-per-node 8 -m multires.experiment --size gpu --device cuda      # the same on 8 GPUs
@@ -104,6 +105,11 @@ SIZES: dict[str, Size] = {
 }  # fmt: skip
 """``smoke`` takes seconds and shows nothing; ``cpu`` takes an hour or two on 2 cores; ``gpu`` is meant for one GPU."""
 
+CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    ("librispeech", "cpu"): {"steps": 3_000, "warm_steps": 5_000, "warm_learning_rate": 4e-3, "feature_penalty": 0.0},
+}
+"""By corpus and size, what the recipe has in place of the size's own values: read speech wants a better start."""
+
 
 def condition_config(condition: str, size: Size) -> ModelConfig:
     """The model of a condition; conditions of one architecture differ only in the second prediction head."""
@@ -145,9 +151,9 @@ def main_experiment(
     corpus, data
         ``embedded``, or ``librispeech`` with the folder of the corpus.
     size
-        One of `SIZES`, or a `Size`.
+        One of `SIZES`, with the recipe's `CHANGES` for the corpus, or a `Size`, taken as it is.
     steps
-        In place of those of the size's recipe.
+        In place of those of the recipe.
     out
         Holds ``<corpus>/models``, ``<corpus>/tables`` (scores, training, effects, carries) and the workspace of the
         evaluation.
@@ -167,7 +173,11 @@ def main_experiment(
         For an unknown corpus, size or condition, a missing folder, or a table that cannot be written.
     """
     choose("corpus", corpus, tuple(CORPORA))
-    chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
+    if isinstance(size, Size):
+        chosen = size
+    else:
+        chosen = SIZES[choose("size", size, tuple(SIZES))]
+        chosen = replace(chosen, recipe=replace(chosen.recipe, **CHANGES.get((corpus, size), {})))
     if steps is not None:
         chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
     for condition in conditions:

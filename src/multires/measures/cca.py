@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from sklearn.base import BaseEstimator
 from multires.errors import MultiresError, choose
 from multires.measures.directions import (
     Directions,
+    HeldOut,
     TrainedView,
     canonical_directions,
     correlate,
     cross,
-    held_out_correlations,
+    held_out,
     projection_weights,
     public_weights,
 )
@@ -32,6 +34,7 @@ from multires.measures.intervals import (
     draw_weights,
     summarise,
 )
+from multires.measures.parallel import side_by_side
 from multires.measures.statistics import VIEW, CCAStatistics, Moments, as_matrix, indicator, said
 
 VARIANTS = ("mean", "svcca", "pwcca", "layerwise-analysis", "cka")
@@ -130,6 +133,52 @@ class CCAResult:
     def trial_scores(self) -> tuple[float, ...]:
         """The test score of every trial."""
         return tuple(trial.score for trial in self.trials)
+
+
+class _Contest:
+    """One trial of one view: pairs of regularisers, of which the best on dev is tested."""
+
+    def __init__(
+        self, view: str, folds: tuple[int, int], pairs: Sequence[tuple[float, float]], x: TrainedView, y: TrainedView,
+        train: Moments, dev: Moments, test: Moments,
+    ) -> None:  # fmt: skip
+        self.view, self.folds, self.pairs = view, folds, pairs
+        self.x, self.y = x, y
+        self.train, self.dev, self.test = train, dev, test
+        self.dev_scores: dict[tuple[float, float], float] = {}
+        self._crosses: dict[tuple[int, int], np.ndarray] = {}
+        self._best: tuple[float, int, Directions, np.ndarray | None] | None = None
+        self._entering = threading.Lock()
+
+    def cross(self) -> None:
+        """The cross-covariance between the eigenvectors of both views, once for each two bases."""
+        covariance = self.train.xy / (self.train.count - 1)
+        for pair in self.pairs:
+            basis_x, basis_y = self.x.basis(pair[0]), self.y.basis(pair[1])
+            key = (id(basis_x), id(basis_y))
+            if key not in self._crosses:
+                self._crosses[key] = cross(basis_x, basis_y, covariance)
+
+    def directions(self, pair: tuple[float, float]) -> Directions:
+        """The canonical directions at a pair of regularisers."""
+        basis_x, basis_y = self.x.basis(pair[0]), self.y.basis(pair[1])
+        return canonical_directions(basis_x, basis_y, self._crosses[id(basis_x), id(basis_y)], pair)
+
+    def enter(
+        self, pair: tuple[float, float], score: float, directions: Directions, weights: np.ndarray | None
+    ) -> None:
+        """Note a pair's score on dev, and keep what it needs for the test if it is the best so far."""
+        place = -self.pairs.index(pair)  # of equal scores the first pair's counts, whichever thread is faster
+        with self._entering:
+            self.dev_scores[pair] = score
+            if self._best is None or (score, place) > self._best[:2]:
+                self._best = score, place, directions, weights
+
+    def best(self) -> tuple[tuple[float, float], Directions, np.ndarray | None]:
+        """The best pair, its directions and the weights that training gave them, if it does."""
+        assert self._best is not None  # CCA._check has seen to it that there is a pair
+        _, place, directions, weights = self._best
+        return self.pairs[-place], directions, weights
 
 
 class CCA(BaseEstimator):
@@ -427,20 +476,25 @@ class CCA(BaseEstimator):
         name: str,
     ) -> dict[str, CCAResult]:
         folds = int(fold_of_group.max()) + 1
-        trials: dict[str, list[CCATrial]] = {view: [] for view in statistics.views}
+        contests: list[_Contest] = []
         for index, (dev, test) in enumerate(choose_trials(self.trials, folds, self.seed)):
-            held_out = [] if folds == 1 else [dev, test]
+            left_out = [] if folds == 1 else [dev, test]
             parts = [
-                np.flatnonzero(~np.isin(fold_of_group, held_out)),
+                np.flatnonzero(~np.isin(fold_of_group, left_out)),
                 np.flatnonzero(fold_of_group == dev),
                 np.flatnonzero(fold_of_group == test),
             ]
             pooled = [statistics.pool_x(part) for part in parts]
-            count, mean, scatter = pooled[0]
-            trained_x = TrainedView(count, mean, scatter, self.variant, self.variance, f"{said(name)}x")
-            for view, found in trials.items():
+            trained_x = self._trained_view(*pooled[0], f"{said(name)}x")
+            for view in statistics.views:
                 moments = [statistics.pool(part, view, scatter_x=x[2]) for part, x in zip(parts, pooled, strict=True)]
-                found.append(self._trial(index, (dev, test), trained_x, moments, f"{said(name)}{view}"))
+                contests.append(self._contest(view, index, (dev, test), trained_x, moments, f"{said(name)}{view}"))
+        self._train(contests)
+        tested = side_by_side(self._test, contests)
+        trials = {
+            view: [trial for contest, trial in zip(contests, tested, strict=True) if contest.view == view]
+            for view in statistics.views
+        }
         return {
             view: CCAResult(
                 variant=self.variant,
@@ -455,45 +509,55 @@ class CCA(BaseEstimator):
             for view, found in trials.items()
         }
 
-    def _trial(self, index: int, folds: tuple[int, int], x: TrainedView, moments: list[Moments], name: str) -> CCATrial:
-        """Train at every pair of regularisers, choose by dev, score on test."""
+    def _trained_view(self, count: int, mean: np.ndarray, scatter: np.ndarray, name: str) -> TrainedView:
+        return TrainedView(count, mean, scatter, self.variant, self.variance, name)
+
+    def _contest(
+        self, view: str, index: int, folds: tuple[int, int], x: TrainedView, moments: list[Moments], name: str
+    ) -> _Contest:
         train, dev, test = moments
         if min(dev.count, test.count) < 2:
             raise MultiresError(
                 f"{name}: fold {folds[dev.count > 1]} has fewer than 2 rows: use fewer folds or more data"
             )
-        y = TrainedView(train.count, train.mean_y, train.yy, self.variant, self.variance, name)
         if train.count <= max(len(train.mean_x), len(train.mean_y)) + 1:
             warnings.warn(
                 f"{name}: {train.count} training rows for {len(train.mean_x)} and {len(train.mean_y)} columns: "
                 "training correlations are 1 by construction; give more rows or fewer columns",
                 stacklevel=5,
             )
-        covariance = train.xy / (train.count - 1)
-        crosses: dict[tuple[int, int], np.ndarray] = {}
-        dev_scores: dict[tuple[float, float], float] = {}
-        chosen: tuple[float, Directions, np.ndarray | None] | None = None
-        for pair in self._pairs(index):
-            basis_x, basis_y = x.basis(pair[0]), y.basis(pair[1])
-            key = (id(basis_x), id(basis_y))
-            if key not in crosses:
-                crosses[key] = cross(basis_x, basis_y, covariance)
-            directions = canonical_directions(basis_x, basis_y, crosses[key], pair)
-            weights = None if self.variant == "layerwise-analysis" else self._weights(directions, train)
-            correlations, shares = self._held_out(directions, weights, dev)
-            dev_scores[pair] = float(shares @ correlations)
-            if chosen is None or dev_scores[pair] > chosen[0]:
-                best, chosen = pair, (dev_scores[pair], directions, weights)
-        assert chosen is not None  # _check has seen to it that there is a pair
-        _, directions, weights = chosen
-        correlations, shares = self._held_out(directions, weights, test)
+        y = self._trained_view(train.count, train.mean_y, train.yy, name)
+        return _Contest(view, folds, self._pairs(index), x, y, train, dev, test)
+
+    def _train(self, contests: Sequence[_Contest]) -> None:
+        """Every trial of every view at every pair of regularisers: eigenvectors first, which pairs share."""
+        wanted = {(id(side), epsilon): (side, epsilon) for each in contests for pair in each.pairs
+                  for side, epsilon in zip((each.x, each.y), pair, strict=True)}  # fmt: skip
+        # One regulariser first: others of the same view most often find its eigenvectors there.
+        first = {key[0]: pair for key, pair in reversed(wanted.items())}
+        for bases in (first, wanted):
+            side_by_side(lambda pair: pair[0].basis(pair[1]), list(bases.values()))
+        side_by_side(_Contest.cross, contests)
+        side_by_side(lambda job: self._enter(*job), [(each, pair) for each in contests for pair in each.pairs])
+
+    def _enter(self, contest: _Contest, pair: tuple[float, float]) -> None:
+        """Train at one pair of regularisers, and score it on dev."""
+        directions = contest.directions(pair)
+        weights = self._weights(directions, contest.train)
+        correlations, shares = self._held_out(directions, weights, contest.dev)
+        contest.enter(pair, float(shares @ correlations), directions, weights)
+
+    def _test(self, contest: _Contest) -> CCATrial:
+        """Score the pair that was best on dev."""
+        best, directions, weights = contest.best()
+        correlations, shares = self._held_out(directions, weights, contest.test)
         return CCATrial(
-            dev=folds[0],
-            test=folds[1],
-            n_train=train.count,
-            n_test=test.count,
+            dev=contest.folds[0],
+            test=contest.folds[1],
+            n_train=contest.train.count,
+            n_test=contest.test.count,
             epsilons=best,
-            dev_scores=dev_scores,
+            dev_scores={pair: contest.dev_scores[pair] for pair in contest.pairs},
             directions=directions,
             correlations=correlations,
             weights=shares,
@@ -504,23 +568,30 @@ class CCA(BaseEstimator):
         self, directions: Directions, weights: np.ndarray | None, moments: Moments
     ) -> tuple[np.ndarray, np.ndarray]:
         """Correlations over some rows, and weights: these rows' own where none come from training."""
-        correlations = held_out_correlations(directions, moments)
-        return correlations, self._weights(directions, moments) if weights is None else weights
+        found = held_out(directions, moments)
+        return found.correlations, self._public_weights(directions, moments, found) if weights is None else weights
 
-    def _weights(self, directions: Directions, moments: Moments) -> np.ndarray:
+    def _weights(self, directions: Directions, train: Moments) -> np.ndarray | None:
+        """The weights that training gives to directions; None where those of held-out rows count."""
+        if self.variant == "layerwise-analysis":
+            return None
         if self.variant in ("mean", "svcca"):
             k = len(directions.correlations)
             return np.full(k, 1 / k)
-        views = {"x": (directions.x, moments.mean_x, moments.xx), "y": (directions.y, moments.mean_y, moments.yy)}
+        views = {"x": (directions.x, train.xx), "y": (directions.y, train.yy)}
+        return np.mean([projection_weights(*views[side]) for side in self._weighting(directions)], axis=0)
+
+    def _public_weights(self, directions: Directions, moments: Moments, found: HeldOut) -> np.ndarray:
+        views = {
+            "x": (directions.x, moments.count, moments.mean_x, found.shared_x),
+            "y": (directions.y, moments.count, moments.mean_y, found.shared_y),
+        }
+        return np.mean([public_weights(*views[side]) for side in self._weighting(directions)], axis=0)
+
+    def _weighting(self, directions: Directions) -> str:
+        """The view that gives weights, or both."""
         smaller = "x" if directions.x.rank < directions.y.rank else "y"
-        names = {"smaller": smaller}.get(self.weights_from, self.weights_from)
-        weights = []
-        for side, mean, scatter in [views[n] for n in ("xy" if names == "both" else names)]:
-            if self.variant == "pwcca":
-                weights.append(projection_weights(side, scatter))
-            else:
-                weights.append(public_weights(side, moments.count, mean, scatter))
-        return np.mean(weights, axis=0)
+        return {"smaller": smaller, "both": "xy"}.get(self.weights_from, self.weights_from)
 
     def _bootstrap(
         self,

@@ -218,12 +218,30 @@ def _singular(matrix: Float[np.ndarray, "m n"]) -> tuple[np.ndarray, np.ndarray,
     return left, values, right
 
 
-def held_out_correlations(directions: Directions, moments: Moments) -> Float[np.ndarray, " directions"]:
-    """The correlation of each pair of variates over other rows; 0 where one of them does not vary."""
+@dataclass(frozen=True)
+class HeldOut:
+    """Variates over rows that were not trained on, as far as scores need them.
+
+    Attributes
+    ----------
+    correlations
+        Of each pair of variates; 0 where one of them does not vary.
+    shared_x, shared_y
+        Cross-scatter of each variate with the columns of its own view, shape (directions, dim).
+    """
+
+    correlations: Float[np.ndarray, " directions"]
+    shared_x: Float[np.ndarray, "directions dim_x"]
+    shared_y: Float[np.ndarray, "directions dim_y"]
+
+
+def held_out(directions: Directions, moments: Moments) -> HeldOut:
+    """What the variates of a training do over other rows."""
     x, y = directions.x.projection, directions.y.projection
-    var_x = np.einsum("kd,kd->k", x @ moments.xx, x)
-    var_y = np.einsum("kd,kd->k", y @ moments.yy, y)
-    return correlate(np.einsum("kd,kd->k", x @ moments.xy, y), var_x, var_y, moments.count)
+    shared_x, shared_y = x @ moments.xx, y @ moments.yy
+    covariance = np.einsum("kd,kd->k", x @ moments.xy, y)
+    var_x, var_y = np.einsum("kd,kd->k", shared_x, x), np.einsum("kd,kd->k", shared_y, y)
+    return HeldOut(correlate(covariance, var_x, var_y, moments.count), shared_x, shared_y)
 
 
 def correlate(
@@ -251,7 +269,7 @@ def projection_weights(side: Side, scatter: Float[np.ndarray, "dim dim"]) -> Flo
 
 
 def public_weights(
-    side: Side, count: int, mean: Float[np.ndarray, " dim"], scatter: Float[np.ndarray, "dim dim"]
+    side: Side, count: int, mean: Float[np.ndarray, " dim"], shared: Float[np.ndarray, "directions dim"]
 ) -> Float[np.ndarray, " directions"]:
     """The weights of ``ankitapasad/layerwise-analysis``, from the moments of the rows that are scored.
 
@@ -263,14 +281,15 @@ def public_weights(
     ----------
     side
         The weighting view.
-    count, mean, scatter
-        Rows that are scored, and the view's mean and scatter over them.
+    count, mean
+        Rows that are scored, and the view's mean over them.
+    shared
+        Cross-scatter of its variates with its columns over them.
     """
     projection = side.projection
     first = side.columns[: len(projection)]
     # The public code projects data that its scaling did not touch: variates here are smaller by that scale.
     offset = mean[first] / side.scale[0]
-    shared = projection @ scatter
     gram = shared @ projection.T + count * np.outer(offset, offset)
     products = shared[:, first] + count * np.outer(offset, mean[first])
     sizes = np.abs(_solve_factor(gram, products)).sum(axis=1)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from multires.errors import MultiresError
+from multires.measures.parallel import side_by_side
 
 VIEW = "y"
 """The name of the second view where there is only one."""
@@ -134,8 +135,8 @@ class CCAStatistics:
             raise MultiresError(f"{said(name)}group indices must be integers in 0 ... {self.groups - 1}")
         order = np.argsort(group, kind="stable")
         present, starts = np.unique(group[order], return_index=True)
-        for g, rows in zip(present, np.split(order, starts[1:]), strict=False):
-            self._add_rows(int(g), x, views, rows)
+        parts = list(zip(present.tolist(), np.split(order, starts[1:]), strict=False))
+        side_by_side(lambda part: self._add_rows(part[0], x, views, part[1]), parts)
         return self
 
     def _checked_view(self, view: str, values: np.ndarray, rows: int, name: str) -> np.ndarray:
@@ -154,11 +155,16 @@ class CCAStatistics:
         return values
 
     def _add_rows(self, g: int, x: np.ndarray, views: dict[str, np.ndarray], rows: np.ndarray) -> None:
-        block = x[rows].astype(np.float64)
-        mean_x = block.mean(axis=0)
-        block -= mean_x
-        second = {view: _second_view(block, values[rows], self.views[view]) for view, values in views.items()}
-        self._combine(g, len(rows), mean_x, block.T @ block, second)
+        own = x[rows]
+        mean_x = own.mean(axis=0, dtype=np.float64)
+        xx = np.zeros((self.dim_x, self.dim_x))
+        second = {view: _SecondView(values[rows], self.views[view], self.dim_x) for view, values in views.items()}
+        for start in range(0, len(rows), _BLOCK):
+            centred = own[start : start + _BLOCK] - mean_x
+            xx += centred.T @ centred
+            for sums in second.values():
+                sums.add(centred, start)
+        self._combine(g, len(rows), mean_x, xx, {view: (s.mean, s.yy, s.xy) for view, s in second.items()})
 
     def _combine(
         self,
@@ -292,18 +298,31 @@ class CCAStatistics:
         return new
 
 
-def _second_view(
-    centred_x: Float[np.ndarray, "rows dim_x"], values: np.ndarray, dim: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and scatter of one y view, and its cross-scatter with centred x."""
-    if values.ndim == 2:
-        block = values.astype(np.float64)
-        mean = block.mean(axis=0)
-        block -= mean
-        return mean, block.T @ block, centred_x.T @ block
-    counts = np.bincount(values, minlength=dim).astype(np.float64)
-    yy = np.diag(counts) - np.outer(counts, counts) / len(values)
-    return counts / len(values), yy, indicator(values, dim).dot(centred_x).T
+_BLOCK = 1024
+"""Rows that are widened to float64 at a time: few enough to stay in a core's cache."""
+
+
+class _SecondView:
+    """Mean and scatter of some rows of a y view, and their cross-scatter with centred x, block by block."""
+
+    def __init__(self, values: np.ndarray, dim: int, dim_x: int) -> None:
+        self._values, self._dim = values, dim
+        self.xy = np.zeros((dim_x, dim))
+        if values.ndim == 2:
+            self.mean, self.yy = values.mean(axis=0, dtype=np.float64), np.zeros((dim, dim))
+        else:
+            counts = np.bincount(values, minlength=dim).astype(np.float64)
+            self.mean, self.yy = counts / len(values), np.diag(counts) - np.outer(counts, counts) / len(values)
+
+    def add(self, centred_x: Float[np.ndarray, "rows dim_x"], start: int) -> None:
+        """The rows from `start` on, beside those of x."""
+        values = self._values[start : start + len(centred_x)]
+        if values.ndim == 2:
+            centred = values - self.mean
+            self.yy += centred.T @ centred
+            self.xy += centred_x.T @ centred
+        else:
+            self.xy += indicator(values, self._dim).dot(centred_x).T
 
 
 def indicator(labels: Int[np.ndarray, " rows"], dim: int) -> sparse.csr_matrix:
