@@ -64,7 +64,9 @@ def test_without_replicates_there_is_no_interval(table):
 
 
 def test_one_model_has_nothing_to_be_compared_with(table):
-    assert "no two models" in comparisons.said(comparisons.compare(table[table["model"] == "m"]))
+    found = comparisons.shown(comparisons.compare(table[table["model"] == "m"]))
+    assert found.empty
+    assert "no two models" in comparisons.said(found)
 
 
 def test_replicates_must_be_pairs():

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from multires import storage
+from multires import open_run, stages, storage
 from multires.errors import MultiresError
 
 
@@ -71,3 +71,58 @@ def test_a_lock_ends_with_its_process(tmp_path):
     start = time.monotonic()
     with storage.making(tmp_path / "t"):
         assert time.monotonic() - start < 10
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """An empty bucket of an S3 server on this machine."""
+    s3fs = pytest.importorskip("s3fs")
+    boto3, server = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "BOTO3_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": host,
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()  # those that know another address
+        boto3.client("s3").create_bucket(Bucket="lab")
+        yield "s3://lab"
+        s3fs.S3FileSystem.clear_instance_cache()
+    running.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*training rows for.*columns", "ignore::DeprecationWarning")
+def test_a_run_in_a_bucket_has_the_tables_of_a_local_one(bucket, tmp_path):
+    settings = {
+        "hours": 0.02, "frames": 200, "models": "untrained/mono-small", "layers": "conv,middle.0", "views": "mel,phone",
+        "folds": 4, "trials": 1, "resamples": 20, "word_instances": 2, "progress": False,
+    }  # fmt: skip
+    found = stages.cca(open_run("embedded", workspace=f"{bucket}/run", **settings))
+    local = stages.cca(open_run("embedded", workspace=tmp_path, **settings))
+    assert found.table.equals(local.table)
+    again = stages.cca(open_run("embedded", workspace=f"{bucket}/run", **settings))
+    assert again.source["date"] == found.source["date"], "read, not made again"
+
+
+@pytest.mark.slow
+def test_papermill_writes_to_a_bucket(bucket, tmp_path):
+    import nbformat
+    import papermill
+    import s3fs
+
+    cell = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    book = nbformat.v4.new_notebook(
+        metadata={"kernelspec": kernel}, cells=[cell, nbformat.v4.new_code_cell("print(seed)")]
+    )
+    nbformat.write(book, tmp_path / "in.ipynb")
+    papermill.execute_notebook(
+        str(tmp_path / "in.ipynb"), f"{bucket}/out.ipynb", {"seed": 7}, kernel_name="python3", progress_bar=False
+    )
+    assert '"7\\n"' in s3fs.S3FileSystem().cat("lab/out.ipynb").decode()

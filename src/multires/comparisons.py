@@ -68,7 +68,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
             if second is not None:
                 rows.append(_difference(first, second, replicates, str(view)))
     if not rows:
-        return tidy([]).assign(against=[], against_layer=[], low=[], high=[])
+        return tidy([]).assign(trained=[], against=[], against_layer=[], low=[], high=[])
     return tidy(rows)
 
 
