@@ -44,7 +44,7 @@ size = "base"  # small, base, large or xlarge: the size of every model on this p
 setting = "quick"  # quick (about a minute on 2 free cores at base size) or thorough (up to 60 s of speech, batches, ablations)
 device = "cpu"  # cpu, cuda or cuda:N
 precision = "float32"  # float32, bfloat16 or, on a GPU, float16
-experiment = ""  # folder of your own run of the controlled experiment; empty for the one that comes with the package
+experiment = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown

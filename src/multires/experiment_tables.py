@@ -62,7 +62,8 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
     Parameters
     ----------
     folder
-        What ``multires experiment --out`` names; the tables that come with the package where None or empty.
+        What ``multires experiment --out`` names; the tables that come with the package where None or empty, and for a
+        corpus that the folder does not have.
 
     Raises
     ------
@@ -70,8 +71,14 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
         Where the folder holds no finished experiment, or a table cannot be read.
     """
     found = []
+    own = {key: Path(folder).expanduser() / key / "tables" for key in NAMES} if folder else {}
+    if folder and not any(place.is_dir() for place in own.values()):
+        raise MultiresError(
+            f"experiment: {folder} holds no tables of the experiment (such as {Path('embedded') / 'tables'}): "
+            "name the folder that `multires experiment --out` wrote, or leave it empty"
+        )
     for key, name in NAMES.items():
-        place = Path(folder).expanduser() / key / "tables" if folder else _SHIPPED / key
+        place = own[key] if key in own and own[key].is_dir() else _SHIPPED / key
         if place.is_dir():
             read = {table: read_table(place / f"{table}.parquet") for table in TABLES}
             found.append(
@@ -79,11 +86,6 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
                     name, **{table: value for table, (value, _) in read.items()}, source=read["effects"][1]
                 )
             )
-    if folder and not found:
-        raise MultiresError(
-            f"experiment: {folder} holds no tables of the experiment (such as {Path('embedded') / 'tables'}): "
-            "name the folder that `multires experiment --out` wrote, or leave it empty"
-        )
     return found
 
 
