@@ -635,6 +635,13 @@ _SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def shape_name(config: ModelConfig) -> str:
+    """What people call the architecture: HuBERT, MR-HuBERT, or the latter without downsampling."""
+    if not config.ratios:
+        return "HuBERT"
+    return "MR-HuBERT" if len(set(config.frame_periods)) > 1 else "MR-HuBERT without downsampling"
+
+
 def preset(architecture: str, size: str, *, classes: int | tuple[int, ...] = 100, **changes: Any) -> ModelConfig:
     """The configuration of an architecture at a size, with fields changed by name.
 

@@ -28,7 +28,7 @@ from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
 from multires.models.checkpoint import read_header, save_model
 from multires.models.encoder import Regularization
-from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs
+from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs, shape_name
 from multires.models.processes import Processes
 from multires.models.targets import HOP, WINDOW, Cepstra, Speech, Units
 from multires.storage import making, replace_file
@@ -507,8 +507,7 @@ class _Training:
 
     def finished(self, key: str) -> MultiResHubert:
         """The model in float16, as it is shipped."""
-        name = "HuBERT" if not self.config.ratios else "MR-HuBERT"
-        description = f"{name}, {self.step} steps on {self.speech.name} (seed {self.seed})"
+        description = f"{shape_name(self.config)}, {self.step} steps on {self.speech.name} (seed {self.seed})"
         model = MultiResHubert(self.config, seed=None, key=key, description=description, trained=True)
         model.load_state_dict(self.model.state_dict())
         return model.half()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ import torch
 from multires.errors import MultiresError
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
-from multires.models.mr_hubert import ARCHITECTURES, SIZES, ModelConfig, MultiResHubert, preset
+from multires.models.mr_hubert import ARCHITECTURES, SIZES, ModelConfig, MultiResHubert, preset, shape_name
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -88,7 +89,9 @@ def models_table() -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for key, path in shipped().items():
         header, config = read_config(path)
-        rows.append(_row(key, header.get("description", "shipped with the package"), "this companion", config, "file"))
+        steps = json.loads(header["recipe"])["steps"]
+        told = f"{shape_name(config)}, {steps} steps on {header['corpus']} (seed {header['seed']})"
+        rows.append(_row(key, told, "this companion", config, "file"))
     for entry in published().values():
         known = "paper" if entry.config is not None else "checkpoint"
         rows.append(_row(entry.key, f"{entry.description}; {entry.data}", entry.reference, entry.config, known))
