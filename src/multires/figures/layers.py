@@ -149,8 +149,8 @@ def _band(axis: Axes, rows: pd.DataFrame) -> None:
 def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
     axis.axhline(value, color=BASELINE, linestyle=(0, (4, 2)), linewidth=1.2, zorder=1)
     axis.annotate(
-        name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 2 if above else -2), textcoords="offset points",
-        ha="right", va="bottom" if above else "top", color="#505050", fontsize="small",
+        name, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 3 if above else -3), textcoords="offset points",
+        ha="left", va="center", color="#505050", fontsize="small", annotation_clip=False,
     )  # fmt: skip
 
 
