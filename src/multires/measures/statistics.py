@@ -298,8 +298,8 @@ class CCAStatistics:
         return new
 
 
-_BLOCK = 1024
-"""Rows that are widened to float64 at a time: few enough to stay in a core's cache."""
+_BLOCK = 4096
+"""Rows that are widened to float64 at a time: some 25 MB at 768 columns."""
 
 
 class _SecondView:
