@@ -89,6 +89,10 @@ class Reader:
         else:
             load_checkpoint(self.file)
 
+    def report(self) -> None:
+        """Print what was tried so far."""
+        print(f"{self.name} {self.inputs} {self.accepted} {self.slowest:.3f}", flush=True)
+
     def __call__(self, data: bytes) -> None:
         """Try one input, and keep it where it is at fault."""
         try:
@@ -265,11 +269,17 @@ def plain(reader: Reader, runs: int, seed: int) -> None:
 
 
 def guided(reader: Reader, runs: int, seed: int) -> None:
-    """With atheris, which ends the process when it is done: see `_in_process`."""
+    """With atheris, which ends the process when it is done, without a word: the reader reports on the way."""
     import atheris
 
     for module in (alignment, folder, librispeech, sys.modules["multires.corpus.files"]):
         _instrument(atheris, module)
+
+    def reported(data: bytes) -> None:
+        reader(data)
+        if reader.inputs % 1000 == 0 or reader.inputs == runs:
+            reader.report()
+
     corpus = reader.home / "seeds"
     corpus.mkdir()
     for number, data in enumerate(seeds(reader.name)):
@@ -284,7 +294,7 @@ def guided(reader: Reader, runs: int, seed: int) -> None:
             "-verbosity=0",
             str(corpus),
         ],
-        reader,
+        reported,
     )
     atheris.Fuzz()
 
@@ -295,25 +305,16 @@ def _instrument(atheris: Any, module: Any) -> None:
             setattr(module, name, atheris.instrument_func(value))
 
 
-def _in_process(name: str, runs: int, seed: int, with_atheris: bool) -> None:
-    shm = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=shm if shm.is_dir() else None) as home:
-        reader = Reader(name, Path(home))
-        sys.addaudithook(_watch)
-        signal.signal(signal.SIGALRM, too_slow)
-        torch.set_num_threads(1)
-
-        def report() -> None:
-            print(f"{name} {reader.inputs} {reader.accepted} {reader.slowest:.3f}", flush=True)
-
-        if with_atheris:
-            import atexit
-
-            atexit.register(report)
-            guided(reader, runs, seed)
-        else:
-            plain(reader, runs, seed)
-            report()
+def _in_process(name: str, home: Path, runs: int, seed: int, with_atheris: bool) -> None:
+    reader = Reader(name, home)
+    sys.addaudithook(_watch)
+    signal.signal(signal.SIGALRM, too_slow)
+    torch.set_num_threads(1)
+    if with_atheris:
+        guided(reader, runs, seed)
+    else:
+        plain(reader, runs, seed)
+        reader.report()
 
 
 def has_atheris() -> bool:
@@ -328,19 +329,20 @@ def main() -> None:
     parser.add_argument("--reader", choices=tuple(SHARES), help="only this one, with all the inputs")
     parser.add_argument("--plain", action="store_true", help="by mutation even where atheris is installed")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     with_atheris = has_atheris() and not given.plain
     if given.inside:
-        _in_process(given.reader, given.runs, given.seed, with_atheris)
+        _in_process(given.reader, given.inside, given.runs, given.seed, with_atheris)
         return
     shares = {given.reader: 1.0} if given.reader else SHARES
     print(f"{'reader':12} {'inputs':>9} {'accepted':>9} {'slowest':>9}  by {'atheris' if with_atheris else 'mutation'}")
     faults = 0
     for name, share in shares.items():
-        command = [sys.executable, "-m", "benchmarks.fuzz", "--inside", "--reader", name, "--runs", str(round(share * given.runs)),
-                   "--seed", str(given.seed), *(["--plain"] if given.plain else [])]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True)
+        with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as home:
+            command = [sys.executable, "-m", "benchmarks.fuzz", "--inside", home, "--reader", name, "--runs",
+                       str(round(share * given.runs)), "--seed", str(given.seed), *(["--plain"] if given.plain else [])]  # fmt: skip
+            done = subprocess.run(command, capture_output=True, text=True)
         told = [line for line in done.stdout.splitlines() if line.startswith(f"{name} ")]
         if done.returncode or not told:
             faults += 1
