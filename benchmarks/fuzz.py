@@ -10,6 +10,7 @@ meanwhile. With atheris installed (``pip install atheris``) inputs are guided by
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import os
 import pickle
@@ -329,6 +330,7 @@ def main() -> None:
     parser.add_argument("--reader", choices=tuple(SHARES), help="only this one, with all the inputs")
     parser.add_argument("--plain", action="store_true", help="by mutation even where atheris is installed")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs")
+    parser.add_argument("--csv", type=Path, help="also write the table here (the book's: book/data/fuzz.csv)")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     with_atheris = has_atheris() and not given.plain
@@ -337,7 +339,7 @@ def main() -> None:
         return
     shares = {given.reader: 1.0} if given.reader else SHARES
     print(f"{'reader':12} {'inputs':>9} {'accepted':>9} {'slowest':>9}  by {'atheris' if with_atheris else 'mutation'}")
-    faults = 0
+    faults, rows = 0, []
     for name, share in shares.items():
         with tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as home:
             command = [sys.executable, "-m", "benchmarks.fuzz", "--inside", home, "--reader", name, "--runs",
@@ -350,6 +352,12 @@ def main() -> None:
         else:
             _, inputs, accepted, slowest = told[-1].split()
             print(f"{name:12} {int(inputs):9,} {int(accepted):9,} {slowest:>7} s", flush=True)
+            rows.append({"reader": name, "inputs": inputs, "accepted": accepted, "slowest (s)": slowest, "at fault": 0})
+    if given.csv is not None and not faults:
+        with given.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
     sys.exit(bool(faults))
 
 
