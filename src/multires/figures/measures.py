@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from multires.figures.layers import add_legend, condition_markers, layer_curves
+from multires.figures.layers import add_legend, apart, condition_markers, layer_curves
 from multires.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
 from multires.findings import ACOUSTIC_NAMES, rank_correlation
 
@@ -140,9 +140,10 @@ def probes_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """The learned weighted sum of layers beside the best single layer and the acoustic features."""
-    accuracy = table[table["measure"] == "accuracy"]
+    accuracy = apart(table[table["measure"] == "accuracy"])
     tasks = list(dict.fromkeys(accuracy["view"]))
-    figure, axes = new_figure(len(tasks), 1, height=1.0 + 1.55 * len(tasks), sharex=False)
+    lines = 2 * accuracy["condition"].nunique()
+    figure, axes = new_figure(len(tasks), 1, height=1.0 + (0.5 + 0.19 * lines) * len(tasks), sharex=False)
     for axis, task in zip(axes.flat, tasks, strict=True):
         rows = accuracy[accuracy["view"] == task]
         layers, acoustic = _split_acoustic(rows)
