@@ -162,8 +162,9 @@ def pool(
         Seconds per frame.
     """
     first, past = frame_range(start, end, frame_period, len(frames))
-    sums = np.zeros((len(frames) + 1, frames.shape[1]))
-    np.cumsum(frames, axis=0, dtype=np.float64, out=sums[1:])
+    sums = np.zeros((frames.shape[1], len(frames) + 1))
+    np.cumsum(frames.T, axis=1, dtype=np.float64, out=sums[:, 1:])  # along rows: half the time of down the columns
+    sums = np.ascontiguousarray(sums.T)
     return ((sums[past] - sums[first]) / (past - first)[:, None]).astype(np.float32)
 
 
@@ -556,9 +557,15 @@ def _pool_utterance(
             raise MultiresError(f"{utterance.id}: too short ({utterance.duration:.3f} s) for a frame at {layer.name}")
         if not np.isfinite(values).all():
             raise MultiresError(f"{utterance.id}: layer {layer.name} gave NaN or infinity; check the audio and weights")
-        for unit, (start, end) in times.items():
-            if serves(layer, unit):
-                vectors.setdefault(unit, {})[layer.name] = pool(values, start, end, layer.frame_period)
+        # All units at once: summing the frames takes longer than all that follows.
+        units = [unit for unit in times if serves(layer, unit)]
+        if not units:
+            continue
+        start, end = (np.concatenate([times[unit][side] for unit in units]) for side in (0, 1))
+        pooled = pool(values, start, end, layer.frame_period)
+        bounds = np.cumsum([len(times[unit][0]) for unit in units])
+        for unit, part in zip(units, np.split(pooled, bounds[:-1]), strict=True):
+            vectors.setdefault(unit, {})[layer.name] = part
     return vectors
 
 

@@ -196,8 +196,7 @@ class Run:
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
             source=features.NamedModel(subject.name, subject.seed, weights), progress=self.progress,
         )  # fmt: skip
-        if self.engine.remote:
-            store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
+        store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
         return store
 
     @cached_property

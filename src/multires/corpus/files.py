@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError
@@ -99,6 +98,8 @@ def read_audio(path: Path) -> tuple[np.ndarray, AudioFacts]:
     mono = wave.mean(axis=1)
     if rate != SAMPLE_RATE:
         shared = math.gcd(rate, SAMPLE_RATE)
+        from scipy.signal import resample_poly  # takes half a second to load, and most corpora are at 16 kHz
+
         mono = resample_poly(mono, SAMPLE_RATE // shared, rate // shared).astype(np.float32)
     mono /= max(1.0, float(np.abs(mono).max()))
     facts = AudioFacts(len(mono) / SAMPLE_RATE, rate, channels, hashlib.sha256(data).hexdigest())

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.signal import resample_poly
 from tqdm.auto import tqdm
 
 from multires.corpus.cache import cache_folder
@@ -214,6 +213,8 @@ def _recorded(
     """Samples as recorded (int16 at 16 kHz), and words and phones as (label, start, end), with a pause at each end."""
     up, down = 8 * tract, 441  # 22,050 Hz to 16 kHz, stretched by tract / 40
     stretch = up * speech.sample_rate / (down * SAMPLE_RATE)
+    from scipy.signal import resample_poly  # takes half a second to load, and most runs find their speech kept
+
     clean = resample_poly(speech.samples / 32768, up, down)
     lead, tail = (int(SAMPLE_RATE * rng.uniform(0.08, 0.25)) for _ in range(2))
     wave = record(np.pad(clean, (lead, tail)), response, rng, CONDITIONS)

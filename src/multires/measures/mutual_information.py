@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from scipy import sparse
+from scipy.special import xlogy
 from sklearn.metrics import adjusted_mutual_info_score
 
 from multires.errors import MultiresError
 from multires.measures.intervals import MIN_UNITS, Bootstrap, code_units, draw_weights, summarise
 from multires.measures.kmeans import fit_kmeans
-from multires.measures.statistics import said
+from multires.measures.statistics import indicator, said
 
 
 @dataclass(frozen=True)
@@ -284,11 +286,39 @@ def _bootstrap(
         return None
     seed = runs[0].seed
     draws = draw_weights(len(names), replicates, seed)
-    values = np.empty((len(partitions), replicates))
-    for index, clusters in enumerate(partitions):
-        pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
-        for b, draw in enumerate(draws):
-            bits, entropy = _information(np.bincount(pair_of_row, draw[unit_of_row]), cluster_of_pair, label_of_pair)
-            values[index, b] = bits / entropy if entropy > 0 else np.nan
+    values = np.stack([_replicates(clusters, codes, unit_of_row, draws) for clusters in partitions])
     value = float(np.mean([run.normalised for run in runs]))
     return summarise(value, values.mean(axis=0), names, seed, level)
+
+
+_DRAWN = 4_000_000
+"""Counts of resampled pairs held at once."""
+
+_NOTHING = 1e-9
+"""Bits below which an entropy is rounding error."""
+
+
+def _replicates(
+    clusters: np.ndarray, codes: np.ndarray, unit_of_row: np.ndarray, draws: Float[np.ndarray, "replicates units"]
+) -> Float[np.ndarray, " replicates"]:
+    """Normalised mutual information in each resample; NaN where all its labels are the same."""
+    pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
+    ones = np.ones(len(codes))
+    counts = sparse.csr_matrix((ones, (pair_of_row, unit_of_row)), shape=(len(cluster_of_pair), draws.shape[1]))
+    by_cluster = indicator(cluster_of_pair, int(clusters.max()) + 1)
+    by_label = indicator(label_of_pair, int(codes.max()) + 1)
+    values = np.empty(len(draws))
+    at_once = max(1, _DRAWN // len(cluster_of_pair))
+    for first in range(0, len(draws), at_once):
+        pairs = counts @ draws[first : first + at_once].T
+        labels = _entropies(by_label @ pairs)
+        bits = _entropies(by_cluster @ pairs) + labels - _entropies(pairs)
+        with np.errstate(invalid="ignore"):
+            values[first : first + at_once] = np.where(labels > _NOTHING, bits / labels, np.nan)
+    return values
+
+
+def _entropies(counts: Float[np.ndarray, "values columns"]) -> Float[np.ndarray, " columns"]:
+    """Plug-in entropy of each column of counts, in bits."""
+    total = counts.sum(axis=0)
+    return np.log2(total) - xlogy(counts, counts).sum(axis=0) / (total * np.log(2))
