@@ -32,7 +32,7 @@ KERNEL = ("ipykernel", "ipywidgets")
 """What runs any notebook."""
 
 COLAB = (
-    "fsspec", "jinja2", "matplotlib", "numpy", "pandas", "platformdirs", "pooch", "pyarrow", "requests", "safetensors",
+    "fsspec", "jinja2", "joblib", "matplotlib", "numpy", "pandas", "platformdirs", "pooch", "pyarrow", "requests", "safetensors",
     "scikit-learn", "scipy", "seaborn", "soundfile", "statsmodels", "threadpoolctl", "torch<2.12", "torchaudio<2.12",
     "tqdm", "typer", "xarray",
 )  # fmt: skip

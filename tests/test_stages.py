@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from multires import comparisons, stages
 from multires.errors import MultiresError
@@ -76,6 +77,30 @@ def test_tables_are_tidy_and_say_where_they_came_from(run, name):
     assert source["parameters"]["corpus"] == "embedded"
     assert source["skipped"] == {"count": 0, "files": []}
     pd.testing.assert_frame_equal(STAGES[name](run).table, table)  # from the workspace, types and all
+
+
+@few_rows
+@pytest.mark.slow
+def test_processes_give_what_threads_give_and_mend_what_is_damaged(tmp_path, monkeypatch, capsys):
+    """To the last bit; a shard that no process can extract again is extracted by this one, and warnings come through."""
+    threads = torch.get_num_threads()
+    found = {}
+    try:
+        for worth, name in ((float("inf"), "threads"), (0.0, "processes")):
+            torch.set_num_threads(2)
+            monkeypatch.setattr(stages, "_WORTH_PROCESSES", worth)
+            run = tiny(tmp_path / name, layers="conv,encoder.0.1,middle.0", frames=100)
+            extracted = stages.extraction(run).table
+            damaged = next(run.features("untrained/multi-small").path.glob("shard-*/phone/middle.0/c/0/0"))
+            damaged.write_bytes(bytes(damaged.stat().st_size))
+            with pytest.warns(UserWarning, match="training rows for"):
+                found[name] = extracted, stages.cca(run).table, stages.probes(run).table
+            assert "extracting shard-0000 again" in capsys.readouterr().err
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    for here, there in zip(found["threads"], found["processes"], strict=True):
+        pd.testing.assert_frame_equal(here, there, check_exact=True)
 
 
 @pytest.mark.slow

@@ -146,7 +146,7 @@ def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, worksp
 def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspace = "workspace",
                device: Device = "cpu",
                size: Annotated[str, typer.Option(help="small, base, large or xlarge.")] = "",
-               setting: Annotated[str, typer.Option(help="quick (about a minute) or thorough.")] = "",
+               setting: Annotated[str, typer.Option(help="quick (half a minute) or thorough.")] = "",
                output: Output = None) -> None:  # fmt: skip
     """Count and time HuBERT, its mono-resolution control and MR-HuBERT."""
     from multires import stages

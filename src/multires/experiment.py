@@ -97,7 +97,7 @@ SIZES: dict[str, Size] = {
     "cpu": Size(
         Recipe(steps=1_500, batch_seconds=32, learning_rate=4e-3, feature_gradient=0.0, warm_steps=500, log_every=50,
                precision="float32"),
-        evaluation={"hours": 0.25, "recognition": 150, "recognition_steps": 300},
+        evaluation={"hours": 0.25, "frames": 6_000, "probe_instances": 8_000, "recognition": 150, "recognition_steps": 300},
     ),
     "gpu": Size(
         Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -143,28 +144,69 @@ def _gather(
 def _gather_here(
     run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str
 ) -> list[dict[str, Any]]:
-    """Side by side with one thread each.
+    """Side by side with one thread each: a core for each layer is several times faster than all cores for one layer.
 
-    The matrices are small: a core for each layer is several times faster than all cores for one layer.
+    Threads of Python wait for one another; where there is enough to do, processes are started, which do not.
     """
-    threads = torch.get_num_threads()
+    if not work:
+        return []
+    cores = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with (
             warnings.catch_warnings(),
             threadpool_limits(1),
-            ThreadPoolExecutor(max_workers=threads) as pool,
+            tqdm(total=len(work), desc=stage, unit=unit, disable=not run.progress) as bar,
         ):
             warnings.filterwarnings("ignore", message=_SAID_IN_THE_TABLE)
-            bar = tqdm(pool.map(rows_of, work), total=len(work), desc=stage, unit=unit, disable=not run.progress)
-            try:
-                return [row for rows in bar for row in rows]
-            except BaseException:
-                # Ctrl-C waits for what is running, not for all that is left.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            began = time.perf_counter()
+            rows = rows_of(work[0])
+            bar.update()
+            ahead = (time.perf_counter() - began) * (len(work) - 1)
+            apart = cores > 1 and ahead > _WORTH_PROCESSES and run.device == "cpu"
+            gathered = _in_processes if apart else _in_threads
+            for found in gathered(rows_of, work[1:], min(cores, max(len(work) - 1, 1))):
+                rows += found
+                bar.update()
+            return rows
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(cores)
+
+
+_WORTH_PROCESSES = 6.0
+"""Seconds of work on one core that are worth the few that processes take to start; they stay for the next stage."""
+
+
+def _in_threads(
+    rows_of: Callable[[Any], list[dict[str, Any]]], work: Sequence[Any], count: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows of every piece, in order."""
+    yield from Parallel(n_jobs=count, backend="threading", return_as="generator")(delayed(rows_of)(w) for w in work)
+
+
+def _in_processes(
+    rows_of: Callable[[Any], list[dict[str, Any]]], work: Sequence[Any], count: int
+) -> Iterator[list[dict[str, Any]]]:
+    """As `_in_threads`; what the processes warn of is said here, and what they cannot do is done here.
+
+    That is a piece with a damaged shard, which only this process can extract again; another error is then raised here.
+    """
+
+    def heard(piece: Any) -> tuple[list[dict[str, Any]] | None, list[tuple[str, type[Warning]]]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                rows = rows_of(piece)
+            except MultiresError:
+                rows = None
+        return rows, [(str(warning.message), warning.category) for warning in caught]
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=count, return_as="generator")(delayed(heard)(piece) for piece in work)
+        for piece, (rows, said) in zip(work, found, strict=True):
+            for message, category in said:
+                warnings.warn(message, category, stacklevel=2)
+            yield rows_of(piece) if rows is None else rows
 
 
 _SAID_IN_THE_TABLE = ".* clusters were reduced to"
@@ -339,7 +381,8 @@ def cca_replicates(run: Run, *, group_by: str = "segment", word_vectors: str = "
 
 
 def _cca_parameters(run: Run, group_by: str, word_vectors: str) -> dict[str, Any]:
-    names = ("views", "variant", "folds", "trials", "resamples", "reference_model", "word_types", "word_instances")
+    names = ("views", "variant", "folds", "trials", "regularisers", "resamples", "reference_model", "word_types",
+             "word_instances")  # fmt: skip
     found = {**_parameters(run, *names), "group_by": choose("group_by", group_by, GROUPINGS)}
     vectors = _word_vectors(run, word_vectors)
     return found if vectors is None else {**found, "word_vectors": [vectors.name, vectors.digest]}
@@ -453,7 +496,7 @@ def _score(
     return cca_scores(
         x, views,
         variant=variant or run.profile.variant, folds=run.profile.folds, trials=run.profile.trials, seed=run.seed,
-        groups=None if group_by == "segment" else labels[group_by].to_numpy(),
+        max_pairs=run.profile.regularisers, groups=None if group_by == "segment" else labels[group_by].to_numpy(),
         resample_by=units, replicates=run.profile.resamples, name=f"{columns['model']}, layer {columns['layer']}",
     )  # fmt: skip
 

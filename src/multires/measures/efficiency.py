@@ -83,7 +83,7 @@ class Setting:
 
 SETTINGS = {
     "quick": Setting(
-        durations=(1.0, 2.0, 5.0), batch_sizes=(1,), repeats=5, seconds=4.0, reference=2.0, fewer=4,
+        durations=(1.0, 2.0, 4.0), batch_sizes=(1,), repeats=5, seconds=2.5, reference=2.0, fewer=4,
     ),
     "thorough": Setting(
         durations=(1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0), batch_sizes=(1, 4, 8), repeats=9, seconds=20.0,
@@ -151,7 +151,7 @@ def efficiency_table(
     size
         ``small``, ``base``, ``large`` or ``xlarge``.
     setting
-        ``quick`` (about a minute on 2 cores at base size) or ``thorough``.
+        ``quick`` (under half a minute on 2 cores at base size) or ``thorough``.
     durations
         Seconds of audio to time, at least three different ones; the setting's own where None.
     batch_sizes
