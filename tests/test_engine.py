@@ -2,6 +2,7 @@
 
 import operator
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from multires import stages
 from multires.engine import LOCAL, Cluster, Engine, _package, open_engine
 from multires.errors import MultiresError
+from multires.features import NamedModel, fingerprint
+from multires.measures import streaming
 from multires.measures.statistics import CCAStatistics
+from multires.models import load_model
 from multires.run import open_run
 from tests.conftest import SETTINGS
 
@@ -101,6 +105,44 @@ def test_a_cluster_merges_the_same_statistics(client):
     here = LOCAL.merge(statistics, parts(5), operator.add)
     np.testing.assert_array_equal(merged.xx, here.xx)
     np.testing.assert_array_equal(merged.xy["y"], here.xy["y"])
+
+
+@pytest.mark.slow
+def test_a_cluster_gathers_the_same_statistics_of_speech(client, run, tmp_path, monkeypatch):
+    """Frames and segments of every layer, in shares of chunks; an interrupted run goes on where it was."""
+    monkeypatch.setattr(streaming, "_CHUNK_SECONDS", 10.0)
+    monkeypatch.setattr(streaming, "_CHUNKS_EACH", 2)
+    few = replace(run.corpus, utterances=run.corpus.utterances[::4])
+    model = load_model("untrained/multi-small")
+    common = {"views": ("mel", "phone", "layer"), "layers": ("conv", "middle.0"), "other": load_model("mfcc"),
+              "folds": 4, "trials": 2, "progress": False}  # fmt: skip
+    here = streaming.accumulate(model, few, **common)
+    known = NamedModel("untrained/multi-small", 0, fingerprint(model))
+    asked, merge = [], Cluster.merge
+
+    def interrupted(self, function, pieces, join):
+        asked.append([str(piece) for piece in pieces])
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return merge(self, function, pieces, join)
+
+    monkeypatch.setattr(Cluster, "merge", interrupted)
+    settings = {**common, "engine": client, "sources": {"model": known}, "save_to": tmp_path / "state"}
+    with pytest.raises(KeyboardInterrupt):
+        streaming.accumulate(model, few, **settings)
+    there = streaming.accumulate(model, few, **settings)
+    assert len(asked[0]) == 2, "a share for each worker"
+    assert here.done == there.done == {utterance.id for utterance in few}
+    monkeypatch.setattr(Cluster, "merge", merge)
+    at_once = streaming.accumulate(model, few, **{**settings, "save_to": None})
+    scores = here.score("pwcca")
+    for place, found in at_once.score("pwcca").items():
+        assert found.n == scores[place].n
+        assert found.score == pytest.approx(scores[place].score, abs=1e-10)
+        assert found.baseline == pytest.approx(scores[place].baseline, abs=1e-10)
+        assert found.interval == pytest.approx(scores[place].interval, abs=1e-10)
+    table = streaming.model_cca(model, few, settings={"replicates": 20}, **{**settings, "save_to": None})
+    assert set(table["layer"]) == {"conv", "middle.0"}
 
 
 def _unlucky(piece):

@@ -32,6 +32,10 @@ class Engine:
 
     remote = False
 
+    def width(self, what: str = "the work") -> int:
+        """How many pieces can be under way side by side; `what` names them in messages."""
+        return 1
+
     def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
         """The function of every piece, as they are done.
 
@@ -106,7 +110,7 @@ class Cluster(Engine):
         task = _Task(function, _package())
         try:
             while True:
-                room = self._threads(what) - len(running)
+                room = self.width(what) - len(running)
                 for job in [*again[:room], *islice(waiting, max(room - len(again), 0))]:
                     future = self._submit(task, job)
                     running[future] = job
@@ -158,8 +162,14 @@ class Cluster(Engine):
             raise MultiresError(f"the statistics could not be merged: {outcome.problem}")
         return outcome.value
 
-    def _threads(self, what: str) -> int:
-        """How many pieces the workers can be at side by side; waits a while for the first worker."""
+    def width(self, what: str = "the work") -> int:
+        """As many as the workers have threads; waits a while for the first worker.
+
+        Raises
+        ------
+        MultiresError
+            Where none joins.
+        """
         threads = sum(self.client.nthreads().values())
         if not threads:
             try:

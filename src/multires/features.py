@@ -337,7 +337,7 @@ class NamedModel:
 _one_loads = threading.Lock()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # a model, and the one that it is compared with
 def _loaded(wanted: NamedModel) -> LayeredModel:
     model = load_model(wanted.name, seed=wanted.seed)
     if fingerprint(model) != wanted.fingerprint:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tqdm.auto import tqdm
 
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Utterance
 from multires.corpus.word_vectors import WordVectors, read_word_vectors
+from multires.engine import open_engine
 from multires.errors import MultiresError, choose
 from multires.features import choose_layers, fingerprint, pool
 from multires.measures.cca import CCA, SHUFFLED, CCAResult
@@ -102,6 +105,8 @@ def model_cca(
     device: str = "cpu",
     batch_seconds: float = 80.0,
     save_to: str | Path | None = None,
+    engine: Any = None,
+    sources: Mapping[str, Source] | None = None,
     progress: bool = True,
     settings: Mapping[str, Any] | None = None,
     **choice: Any,
@@ -126,6 +131,8 @@ def model_cca(
         Where to run, and how much (padded) audio at a time.
     save_to
         A folder in which states are kept, from which an interrupted run continues.
+    engine, sources
+        As in `accumulate`.
     settings
         Further parameters of `multires.measures.CCA`, such as epsilons and replicates.
     choice
@@ -143,14 +150,17 @@ def model_cca(
         For an unknown view, layer or grouping, a view without its model or file, or output that is not finite (named
         by utterance, layer and time).
     """
-    subjects = [model]
+    sources = dict(sources or {})
+    subjects = [(model, sources)]
     if untrained and model.trained and isinstance(model, MultiResHubert):
-        subjects.append(MultiResHubert(model.config, seed=0, key=f"untrained {model.key}", description="untrained"))
+        make = partial(MultiResHubert, model.config, seed=0, key=f"untrained {model.key}", description="untrained")
+        subjects.append((make(), {**sources, "model": make}))
     rows: list[dict[str, Any]] = []
-    for subject in subjects:
+    for subject, found in subjects:
         statistics = accumulate(
             subject, corpus, other=other, word_vectors=word_vectors, device=device, batch_seconds=batch_seconds,
-            save_to=None if save_to is None else Path(save_to) / fingerprint(subject), progress=progress, **choice,
+            save_to=None if save_to is None else Path(save_to) / fingerprint(subject), engine=engine, sources=found,
+            progress=progress, **choice,
         )  # fmt: skip
         layers = {layer.name: layer for layer in subject.layers}
         for (name, view, window), result in statistics.score(variant, **(settings or {})).items():
@@ -168,6 +178,8 @@ def accumulate(
     batch_seconds: float = 80.0,
     part: tuple[int, int] = (0, 1),
     save_to: str | Path | None = None,
+    engine: Any = None,
+    sources: Mapping[str, Source] | None = None,
     progress: bool = True,
     **choice: Any,
 ) -> ModelStatistics:
@@ -180,8 +192,14 @@ def accumulate(
     part
         (i, n) reads every n-th utterance from the i-th on: what n machines gather is merged with ``+``.
     save_to
-        A folder for the state, which is replaced after every quarter of an hour of audio; a run that finds one there
-        goes on from it.
+        A folder for the state, which is replaced after every quarter of an hour of audio (of each worker, on a
+        cluster); a run that finds one there goes on from it.
+    engine
+        What gathers, as in `multires.run.open_run`. Each thread of a cluster's workers holds one `ModelStatistics`
+        (see its `nbytes`), and two while they are joined.
+    sources
+        How workers get the models ``model`` and ``other``, such as `multires.features.NamedModel`; a model without a
+        source is sent to them.
 
     Returns
     -------
@@ -195,6 +213,7 @@ def accumulate(
     number, parts = part
     if not 0 <= number < parts:
         raise MultiresError(f"part is {part}: give (i, n) with i in 0 ... n - 1")
+    gatherer = open_engine(engine)
     plan = Plan.of(model, corpus, Choice(**choice), other, word_vectors)
     statistics = ModelStatistics.empty(plan)
     folder = None if save_to is None else Path(save_to)
@@ -206,19 +225,73 @@ def accumulate(
             )
     order = np.random.default_rng([plan.choice.seed, 3]).permutation(len(corpus))[number::parts]
     left = [int(i) for i in order if corpus.utterances[i].id not in statistics.done]
-    bar = tqdm(
-        total=round(sum(u.duration for u in corpus)), unit="s audio", desc=f"CCA of {model.key}", disable=not progress
-    )
-    models = {"model": model, "other": other, "mel": LogMel()}
-    running = {name: found.to(device).eval() for name, found in models.items() if found is not None}
-    with bar:
-        for chunk in _chunks(left, corpus, _CHUNK_SECONDS):
-            for batch in _batches(chunk, corpus, batch_seconds):
-                statistics.update(plan, _outputs(running, [corpus.utterances[i] for i in batch], device), batch)
-                bar.update(round(sum(corpus.utterances[i].duration for i in batch)))
+    chunks = list(_chunks(left, corpus, _CHUNK_SECONDS))
+    given = {"model": lambda: model, **({"other": lambda: other} if other is not None else {}), **(sources or {})}
+    with tqdm(
+        total=round(sum(corpus.utterances[i].duration for i in order)), unit="s audio", desc=f"CCA of {model.key}",
+        disable=not progress,
+    ) as bar:  # fmt: skip
+        bar.update(bar.total - round(sum(corpus.utterances[i].duration for i in left)))
+        tick = (lambda seconds: None) if gatherer.remote else bar.update
+        count = _Count(given, device, batch_seconds, tick)
+        while chunks:
+            if gatherer.remote:
+                some = chunks[: gatherer.width("speech") * _CHUNKS_EACH]
+                shares = [some[i : i + _CHUNKS_EACH] for i in range(0, len(some), _CHUNKS_EACH)]
+                statistics.merge(gatherer.merge(count, [plan.share(share, corpus) for share in shares], operator.add))
+                bar.update(round(sum(corpus.utterances[i].duration for chunk in some for i in chunk)))
+            else:
+                some = chunks[:1]
+                count.into(statistics, plan.share(some, corpus))
+            chunks = chunks[len(some) :]
             if folder is not None:
                 statistics.save(folder)
     return statistics
+
+
+_CHUNKS_EACH = 4
+"""Chunks that a worker counts before its statistics are merged with those of others: merging costs like a minute of one."""
+
+Source = Callable[[], LayeredModel]
+"""Gives a model, the same one each time."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Chunks of utterances by their indices in the corpus, and the part of the plan that is about them."""
+
+    plan: Plan
+    chunks: Sequence[Sequence[int]]
+    utterances: Mapping[int, Utterance]
+
+    def __str__(self) -> str:
+        return f"{len(self.utterances)} utterances from {next(iter(self.utterances.values())).id} on"
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Runs the models over a share, and counts its frames and segments."""
+
+    sources: Mapping[str, Source]
+    device: str
+    batch_seconds: float
+    tick: Callable[[int], object]
+
+    def __call__(self, share: Share) -> ModelStatistics:
+        """The statistics of a share alone."""
+        statistics = ModelStatistics.empty(share.plan)
+        self.into(statistics, share)
+        return statistics
+
+    def into(self, statistics: ModelStatistics, share: Share) -> None:
+        """Add a share to statistics of the same plan."""
+        models = {name: source() for name, source in self.sources.items()} | {"mel": LogMel()}
+        running = {name: found.to(self.device).eval() for name, found in models.items()}
+        for chunk in share.chunks:
+            for batch in _batches(chunk, share.utterances, self.batch_seconds):
+                utterances = [share.utterances[i] for i in batch]
+                statistics.update(share.plan, _outputs(running, utterances, self.device), batch)
+                self.tick(round(sum(utterance.duration for utterance in utterances)))
 
 
 # -- what goes where ----------------------------------------------------------------------------------------------
@@ -256,6 +329,12 @@ class Labels:
         """The rows of one utterance."""
         low, high = np.searchsorted(self.utterance, [utterance, utterance + 1])
         return slice(int(low), int(high))
+
+    def only(self, utterances: np.ndarray) -> Labels:
+        """Those of some utterances."""
+        kept = np.isin(self.utterance, utterances)
+        rows = {name: getattr(self, name)[kept] for name in ("utterance", "start", "end", "y", "shuffled", "fold")}
+        return replace(self, **rows)
 
 
 @dataclass(frozen=True)
@@ -296,8 +375,8 @@ class Plan:
     choice: Choice
     layers: tuple[Layer, ...]
     labels: Mapping[str, Labels]
-    fold_of_utterance: np.ndarray
-    unit_of_utterance: np.ndarray
+    fold_of_utterance: np.ndarray | Mapping[int, int]
+    unit_of_utterance: np.ndarray | Mapping[int, int]
     fold_of_cell: np.ndarray
     unit_of_cell: np.ndarray
     cells: np.ndarray
@@ -307,7 +386,7 @@ class Plan:
     conv: Layer | None
     other_layer: Layer | None
     key: str
-    names: tuple[str, ...]
+    names: Sequence[str] | Mapping[int, str]
 
     @classmethod
     def of(
@@ -342,6 +421,18 @@ class Plan:
             choice, layers, labels, folds, units, fold_of_cell, unit_of_cell, cells, trials, windows, dims, conv,
             other_layer, key, tuple(utterance.id for utterance in corpus),
         )  # fmt: skip
+
+    def share(self, chunks: Sequence[Sequence[int]], corpus: Corpus) -> Share:
+        """What is needed to count some utterances, and no more."""
+        chosen = sorted(index for chunk in chunks for index in chunk)
+        plan = replace(
+            self,
+            labels={view: found.only(np.array(chosen)) for view, found in self.labels.items()},
+            fold_of_utterance={index: self.fold_of_utterance[index] for index in chosen},
+            unit_of_utterance={index: self.unit_of_utterance[index] for index in chosen},
+            names={index: self.names[index] for index in chosen},
+        )
+        return Share(plan, chunks, {index: corpus.utterances[index] for index in chosen})
 
     def cell(self, utterance: int, fold: np.ndarray | int) -> np.ndarray:
         """The cells of rows of an utterance that are in these folds."""
@@ -745,11 +836,11 @@ def _chunks(order: Sequence[int], corpus: Corpus, seconds: float) -> Iterator[li
         yield chunk
 
 
-def _batches(chunk: Sequence[int], corpus: Corpus, batch_seconds: float) -> Iterator[list[int]]:
+def _batches(chunk: Sequence[int], utterances: Mapping[int, Utterance], batch_seconds: float) -> Iterator[list[int]]:
     """Utterances of similar length together, the longest first."""
     batch: list[int] = []
-    for index in sorted(chunk, key=lambda i: corpus.utterances[i].duration, reverse=True):
-        if batch and corpus.utterances[batch[0]].duration * (len(batch) + 1) > batch_seconds:
+    for index in sorted(chunk, key=lambda i: utterances[i].duration, reverse=True):
+        if batch and utterances[batch[0]].duration * (len(batch) + 1) > batch_seconds:
             yield batch
             batch = []
         batch.append(index)
