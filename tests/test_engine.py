@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multires import stages
+from multires import features, stages
 from multires.engine import LOCAL, Cluster, Engine, _package, open_engine
 from multires.errors import MultiresError
 from multires.features import NamedModel, fingerprint
@@ -143,6 +143,25 @@ def test_a_cluster_gathers_the_same_statistics_of_speech(client, run, tmp_path, 
         assert found.interval == pytest.approx(scores[place].interval, abs=1e-10)
     table = streaming.model_cca(model, few, settings={"replicates": 20}, **{**settings, "save_to": None})
     assert set(table["layer"]) == {"conv", "middle.0"}
+
+
+@pytest.mark.slow
+def test_what_is_too_much_for_a_worker_is_clustered_shard_by_shard(client, tmp_path, monkeypatch):
+    """K-means' sums come from the shards, here and on a cluster alike; held in memory, rows give the same up to rounding."""
+    monkeypatch.setattr(features, "SHARD_SECONDS", 40.0)
+    settings = {**SETTINGS, "models": "untrained/multi-small", "layers": "encoder.0.1,middle.0"}
+    merged, merge = [], Cluster.merge
+    monkeypatch.setattr(Cluster, "merge", lambda self, *given: merged.append(given[0]) or merge(self, *given))
+    tables = {}
+    for name, engine, held in (("held", LOCAL, 2**30), ("here", LOCAL, 0), ("there", open_engine(client), 0)):
+        monkeypatch.setattr(stages, "_HELD", held)
+        made = open_run(workspace=tmp_path / name, engine=engine, progress=False, **settings)
+        assert made.features("untrained/multi-small").shards > 3
+        tables[name] = stages.mutual_information(made).table
+    assert merged, "the workers gave statistics"
+    pd.testing.assert_frame_equal(tables["here"], tables["there"], check_exact=False, rtol=0, atol=1e-10)
+    means = {name: table[table["measure"] == "normalised"]["value"].to_numpy(float) for name, table in tables.items()}
+    np.testing.assert_allclose(means["here"], means["held"], atol=0.02)
 
 
 def _unlucky(piece):

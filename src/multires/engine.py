@@ -144,15 +144,20 @@ class Cluster(Engine):
     def merge(
         self, function: Callable[[Piece], Result], pieces: Sequence[Piece], join: Callable[[Result, Result], Result]
     ) -> Result:
-        """As `Engine.merge`; branches are joined where they are, and only the last comes back."""
+        """As `Engine.merge`; branches are joined where they are, and only the last comes back.
+
+        What can be joined goes before what is still to be made, so that few results wait.
+        """
         if not pieces:
             raise MultiresError("there is nothing to merge")
         package = _package()
         level = self.client.map(_checked, pieces, function=function, package=package, pure=False, retries=ATTEMPTS - 1)
+        height = 0
         while len(level) > 1:
+            height += 1
             pairs = [level[index : index + 2] for index in range(0, len(level), 2)]
             level = [
-                self.client.submit(_joined, join, *pair, pure=False, retries=ATTEMPTS - 1)
+                self.client.submit(_joined, join, *pair, pure=False, retries=ATTEMPTS - 1, priority=height)
                 if len(pair) == 2
                 else pair[0]
                 for pair in pairs

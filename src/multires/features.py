@@ -187,8 +187,8 @@ class FeatureStore:
         The table that `segment_table` gave.
     layers
         The layers that are kept.
-    shards
-        How many shards the segments are in.
+    sizes
+        How many utterances are in each shard, in the order of the table.
     restore
         Extracts the shard of a number again, where it is damaged or missing.
     """
@@ -198,11 +198,12 @@ class FeatureStore:
         path: Path,
         segments: pd.DataFrame,
         layers: Sequence[Layer],
-        shards: int,
+        sizes: Sequence[int],
         restore: Callable[[int], None] | None = None,
     ) -> None:
         self.path = path
-        self.shards = shards
+        self.shards = len(sizes)
+        self._sizes = tuple(sizes)
         self._segments: pd.DataFrame | None = segments
         self._shared: Path | None = None
         self._layers = {layer.name: layer for layer in layers}
@@ -261,6 +262,17 @@ class FeatureStore:
             )
         return vectors
 
+    def readers(self, layer: str, unit: str, rows: np.ndarray) -> list[ShardRows]:
+        """What reads some of a layer's vectors shard by shard; `rows` is a mask in the order of `labels`."""
+        ends = np.cumsum(self._rows_in_shards(unit))
+        masks = enumerate(np.split(np.asarray(rows, dtype=bool), ends[:-1]))
+        return [ShardRows(self, number, layer, unit, mask) for number, mask in masks if mask.any()]
+
+    def _rows_in_shards(self, unit: str) -> np.ndarray:
+        utterance, _ = pd.factorize(self.segments["utterance"])
+        shard = np.searchsorted(np.cumsum(self._sizes), utterance, side="right")
+        return np.bincount(shard[(self.segments["unit"] == unit).to_numpy()], minlength=self.shards)
+
     def part(self, number: int, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
         """The vectors of one shard; it is extracted again where it is damaged."""
         place = shard_path(self.path, number) / unit / layer
@@ -287,6 +299,36 @@ class FeatureStore:
             variables[layer] = (("segment", f"dim{values.shape[1]}"), values)
         coords = {name: ("segment", labels[name].to_numpy()) for name in labels.columns if name != "unit"}
         return xr.Dataset(variables, coords, attrs={"model": self.path.stem, "unit": unit})
+
+
+@dataclass(frozen=True)
+class ShardRows:
+    """Reads the rows in `mask` of one shard's vectors each time it is called."""
+
+    store: FeatureStore
+    number: int
+    layer: str
+    unit: str
+    mask: np.ndarray
+
+    def __call__(self) -> Float[np.ndarray, "segments dim"]:
+        """Shape (rows, dim), float32.
+
+        Raises
+        ------
+        MultiresError
+            Where the shard is damaged and cannot be extracted again, or has other rows.
+        """
+        vectors = self.store.part(self.number, self.layer, self.unit)
+        if len(vectors) != len(self.mask):
+            raise MultiresError(
+                f"{shard_path(self.store.path, self.number)} holds {len(vectors)} vectors of {self.unit}s at "
+                f"{self.layer}, and there are {len(self.mask)}: delete it to have it extracted again"
+            )
+        return vectors[self.mask]
+
+    def __str__(self) -> str:
+        return f"{self.unit}s at {self.layer} in shard-{self.number:04d}"
 
 
 @lru_cache(maxsize=1)
@@ -410,7 +452,7 @@ def extract(
             for number in engine.each(work, map(shard, wanted), f"shards of {model.key}"):
                 if engine.remote:
                     bar.update(seconds[number])
-    return FeatureStore(path, segments, kept, len(shards), restore)
+    return FeatureStore(path, segments, kept, [len(shard) for shard in shards], restore)
 
 
 def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:

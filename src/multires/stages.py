@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from multires.features import FRAME_PERIODS, FeatureStore, serves
 from multires.measures.cca import VARIANTS, CCAResult, cca_scores
 from multires.measures.efficiency import efficiency_table
 from multires.measures.intervals import Bootstrap, draw_weights, resampling_units, summarise
+from multires.measures.kmeans import Pieces
 from multires.measures.mutual_information import mutual_informations
 from multires.measures.probe import linear_probe, weighted_sum_probe
 from multires.models.layers import Layer
@@ -129,10 +131,21 @@ def _places(run: Run, subjects: list[Subject]) -> list[Place]:
 
 
 def _gather(
-    run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str = "layer"
+    run: Run,
+    stage: str,
+    work: Sequence[Any],
+    rows_of: Callable[[Any], list[dict[str, Any]]],
+    unit: str = "layer",
+    spreads: Callable[[Any], bool] = lambda piece: False,
 ) -> pd.DataFrame:
-    """The rows of every piece of work, in order, worked on here or by the workers of a cluster."""
-    rows = (_gather_there if run.engine.remote else _gather_here)(run, stage, work, rows_of, unit)
+    """The rows of every piece of work, in order, worked on here or by the workers of a cluster.
+
+    A piece that `spreads` is itself spread over the workers: it is started from here.
+    """
+    if run.engine.remote:
+        rows = _gather_there(run, stage, work, rows_of, unit, spreads)
+    else:
+        rows = _gather_here(run, stage, work, rows_of, unit)
     if not rows:
         raise MultiresError(
             f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
@@ -214,7 +227,12 @@ _SAID_IN_THE_TABLE = ".* clusters were reduced to"
 
 
 def _gather_there(
-    run: Run, stage: str, work: Sequence[Any], rows_of: Callable[[Any], list[dict[str, Any]]], unit: str
+    run: Run,
+    stage: str,
+    work: Sequence[Any],
+    rows_of: Callable[[Any], list[dict[str, Any]]],
+    unit: str,
+    spreads: Callable[[Any], bool],
 ) -> list[dict[str, Any]]:
     """By the workers, which read the vectors from the workspace; the rows come back in any order."""
 
@@ -224,7 +242,9 @@ def _gather_there(
             return job.number, rows_of(job.piece)
 
     jobs = [_Job(number, piece) for number, piece in enumerate(work)]
-    done = run.engine.each(numbered, jobs, f"{unit}s of {stage}")
+    spread = [job for job in jobs if spreads(job.piece)]
+    sent = [job for job in jobs if not spreads(job.piece)]
+    done = chain(run.engine.each(numbered, sent, f"{unit}s of {stage}"), map(numbered, spread))
     found = dict(tqdm(done, total=len(jobs), desc=stage, unit=unit, disable=not run.progress))
     return [row for job in jobs for row in found[job.number]]
 
@@ -550,7 +570,12 @@ def mutual_information_replicates(run: Run) -> Result:
         ]
 
     def compute() -> pd.DataFrame:
-        return _gather(run, "mutual information", _places(run, run.subjects) + _acoustic_places(run), rows_of)
+        def spreads(place: Place) -> bool:
+            store, layer, _ = place
+            return any(_too_many(layer, len(store.labels(view))) for view in ("phone", "word"))
+
+        places = _places(run, run.subjects) + _acoustic_places(run)
+        return _gather(run, "mutual information", places, rows_of, spreads=spreads)
 
     return run.table("mutual-information-replicates", _information_parameters(run), compute)
 
@@ -599,10 +624,10 @@ def _information_rows(
         return []
     names = labels.loc[evaluation, "label"].to_numpy(str)
     units, _ = resampling_units(labels.loc[evaluation, "speaker"], labels.loc[evaluation, "utterance"])
-    vectors = store.vectors(layer.name, view)
     shuffled = np.random.default_rng(run.seed).permutation(names)
+    fitted, judged_on = (_held_or_read(run, store, layer, view, rows) for rows in (train, evaluation))
     results = mutual_informations(
-        vectors[train], vectors[evaluation], {"": names, " shuffled": shuffled},
+        fitted, judged_on, {"": names, " shuffled": shuffled},
         n_clusters=clusters or (run.profile.phone_clusters if view == "phone" else run.profile.word_clusters),
         seeds=range(run.seed, run.seed + seeds), resample_by=units, replicates=run.profile.resamples,
         device=run.device, name=f"{columns['model']}, layer {layer.name}, {view}s",
@@ -622,6 +647,27 @@ def _information_rows(
     if replicates:
         rows += _replicate_rows(results[""].bootstrap, {**columns, "view": view})
     return rows
+
+
+_HELD = 2**30
+"""Bytes of one layer's vectors of phones or words that k-means holds in memory; more are read shard by shard."""
+
+
+def _too_many(layer: Layer, rows: int) -> bool:
+    return 4 * layer.dim * rows > _HELD
+
+
+def _held_or_read(run: Run, store: FeatureStore, layer: Layer, unit: str, rows: np.ndarray) -> np.ndarray | Pieces:
+    """A layer's vectors in a mask of rows, or what reads them where all of the layer's would be too many."""
+    if not _too_many(layer, len(rows)):
+        return _vectors(store, layer, unit, rows)
+    readers = store.readers(layer.name, unit, rows)
+    return Pieces(readers, [int(reader.mask.sum()) for reader in readers], layer.dim, run.engine)
+
+
+def _vectors(store: FeatureStore, layer: Layer, unit: str, rows: np.ndarray) -> np.ndarray:
+    """A layer's vectors in a mask of rows; others are in memory by the shard only."""
+    return np.concatenate([read() for read in store.readers(layer.name, unit, rows)])
 
 
 _INFORMATION = {
@@ -700,16 +746,16 @@ def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dic
     fit, judge = (_at_most(rows, run.profile.probe_instances, run.seed) for rows in chosen)
     names = labels["label"].to_numpy(str)
     unit = "utterance" if task == "speaker" else task
-    vectors = [store.vectors(layer.name, unit) for layer in layers]
+    first, second = (np.isin(np.arange(len(labels)), rows) for rows in (fit, judge))
     common = {
         "seed": run.seed, "clusters": clusters[judge],
         "groups": None if task == "speaker" else labels["speaker"].to_numpy()[fit],
     }  # fmt: skip
     if len(layers) == 1:
-        result = linear_probe(vectors[0][fit], names[fit], vectors[0][judge], names[judge], **common)
-        return result.rows(**columns)
-    stacked = np.stack(vectors)
-    result = weighted_sum_probe(stacked[:, fit], names[fit], stacked[:, judge], names[judge], **common)
+        x, test_x = (_vectors(store, layers[0], unit, rows) for rows in (first, second))
+        return linear_probe(x, names[fit], test_x, names[judge], **common).rows(**columns)
+    x, test_x = (np.stack([_vectors(store, layer, unit, rows) for layer in layers]) for rows in (first, second))
+    result = weighted_sum_probe(x, names[fit], test_x, names[judge], **common)
     weights = [
         {**columns, **_layer_columns(layer), "measure": "layer weight", "value": weight, "n": result.n_train}
         for layer, weight in zip(layers, result.weights or (), strict=True)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.metrics import adjusted_mutual_info_score, mutual_info_score
 
 from multires.errors import MultiresError
-from multires.measures import compare_scores, fit_kmeans, mutual_information, mutual_informations
+from multires.measures import Pieces, compare_scores, fit_kmeans, kmeans, mutual_information, mutual_informations
 
 
 def speech_like(n=2000, dim=32, labels=12, seed=0, spread=1.5):
@@ -134,6 +136,51 @@ def test_as_good_as_mini_batch_k_means():
     )
     assert ours.bits >= theirs.bits - 0.01
     assert np.mean([r.inertia for r in ours.runs]) <= np.mean([r.inertia for r in theirs.runs])
+
+
+def in_pieces(x, sizes):
+    parts = np.split(x, np.cumsum(sizes)[:-1])
+    return Pieces([partial(np.copy, part) for part in parts], sizes, x.shape[1])
+
+
+@pytest.mark.parametrize("dim", [32, 100])
+@pytest.mark.parametrize("lost", [0, 6])
+def test_rows_in_pieces_give_the_clusters_of_all_rows(monkeypatch, dim, lost):
+    """Also where centres lose all their rows, and start again from the rows that are farthest away."""
+    seed_centers = kmeans._seed_centers
+
+    def some_far_away(*arguments):
+        centers = seed_centers(*arguments).clone()
+        centers[:lost] += 1e4
+        return centers
+
+    monkeypatch.setattr(kmeans, "_seed_centers", some_far_away)
+    train, _, _ = speech_like(n=3_000, dim=dim, seed=1)
+    evaluation, labels, speakers = speech_like(n=1_000, dim=dim, seed=2)
+    pieces = in_pieces(train, [700, 1, 1_299, 0, 1_000])
+    whole, read = fit_kmeans(train, 40, seed=5), fit_kmeans(pieces, 40, seed=5)
+    np.testing.assert_allclose(read.origin, whole.origin, atol=1e-12)
+    np.testing.assert_allclose(read.centers, whole.centers, atol=1e-4)
+    assert read.inertia == pytest.approx(whole.inertia, rel=1e-6)
+    other = in_pieces(evaluation, [400, 600])
+    np.testing.assert_array_equal(read.predict(other), whole.predict(evaluation))
+    settings = {"n_clusters": 40, "seeds": (5,), "resample_by": speakers}
+    results = [mutual_information(*data, labels, **settings) for data in ((train, evaluation), (pieces, other))]
+    assert results[0].runs[0].bits == pytest.approx(results[1].runs[0].bits, abs=1e-12)
+    assert results[0].interval == pytest.approx(results[1].interval, abs=1e-12)
+    assert (results[1].n, results[1].n_train) == (1_000, 3_000)
+
+
+def test_what_pieces_cannot_do_is_said():
+    pieces = in_pieces(TRAIN, [1_000, 1_000])
+    with pytest.raises(MultiresError, match="minibatch holds all rows: use lloyd"):
+        fit_kmeans(pieces, 10, method="minibatch")
+    with pytest.raises(MultiresError, match="x has 32 columns: the clusters have 20"):
+        fit_kmeans(TRAIN[:, :20], 10).predict(pieces)
+    spoiled = TRAIN.copy()
+    spoiled[1_500, 3] = np.nan
+    with pytest.raises(MultiresError, match=r"middle: x has NaN or infinity in row 500 \(1 rows"):
+        fit_kmeans(in_pieces(spoiled, [1_000, 1_000]), 10, name="middle")
 
 
 def test_prediction_is_the_nearest_centre():

@@ -12,7 +12,7 @@ from multires.measures.cca import (
 )
 from multires.measures.folds import assign_folds, choose_trials
 from multires.measures.intervals import MIN_UNITS, Bootstrap, Comparison, compare_scores, resampling_units
-from multires.measures.kmeans import KMeans, fit_kmeans
+from multires.measures.kmeans import KMeans, Pieces, fit_kmeans
 from multires.measures.mutual_information import MIResult, MIRun, mutual_information, mutual_informations
 from multires.measures.resolution import coarsen
 from multires.measures.statistics import CCAStatistics, Moments
@@ -31,6 +31,7 @@ __all__ = [
     "MIResult",
     "MIRun",
     "Moments",
+    "Pieces",
     "assign_folds",
     "cca_score",
     "cca_scores",

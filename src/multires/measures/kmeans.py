@@ -1,15 +1,19 @@
-"""K-means as matrix products in torch, on growing samples of the data."""
+"""K-means as matrix products in torch, on growing samples of the data, held at once or read piece by piece."""
 
 from __future__ import annotations
 
+import operator
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from multires.engine import LOCAL, Engine
 from multires.errors import MultiresError, choose
 from multires.measures.statistics import as_matrix, check_finite, said
 from multires.models.products import product
@@ -28,6 +32,31 @@ _SKETCH = 64
 
 _BLOCK = 4096
 """Rows whose distances to all centres are held at once."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Rows that are read piece by piece, because there are too many to be held at once.
+
+    Attributes
+    ----------
+    readers
+        Each gives its rows, shape (rows, dim), the same ones each time.
+    sizes
+        The rows of each.
+    dim
+        Columns.
+    engine
+        What reads and computes; its workers give back statistics, which are merged as a tree.
+    """
+
+    readers: Sequence[Callable[[], np.ndarray]]
+    sizes: Sequence[int]
+    dim: int
+    engine: Engine = field(default=LOCAL, compare=False)
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
 
 
 @dataclass(frozen=True)
@@ -57,7 +86,7 @@ class KMeans:
         return len(self.centers)
 
     @torch.no_grad()
-    def predict(self, x: np.ndarray, *, name: str = "") -> Int[np.ndarray, " rows"]:
+    def predict(self, x: np.ndarray | Pieces, *, name: str = "") -> Int[np.ndarray, " rows"]:
         """The nearest centre of every row, shape (rows,).
 
         Raises
@@ -65,16 +94,20 @@ class KMeans:
         MultiresError
             Where x is not finite or has other columns than the training rows.
         """
-        x = as_matrix(x, "x", name)
-        if x.shape[1] != len(self.origin):
-            raise MultiresError(f"{said(name)}x has {x.shape[1]} columns: the clusters have {len(self.origin)}")
+        x = x if isinstance(x, Pieces) else as_matrix(x, "x", name)
+        columns = x.dim if isinstance(x, Pieces) else x.shape[1]
+        if columns != len(self.origin):
+            raise MultiresError(f"{said(name)}x has {columns} columns: the clusters have {len(self.origin)}")
+        if isinstance(x, Pieces):
+            nearest = _Nearest(_Reader(self.origin, self.centers.device.type, name), self.centers.cpu())
+            return x.engine.merge(nearest, [_Piece(reader) for reader in x.readers], _join)
         rows = _centred(x, self.origin, self.centers.device, name)
         return _nearest(rows, self.centers)[0].cpu().numpy()
 
 
 @torch.no_grad()
 def fit_kmeans(
-    x: np.ndarray,
+    x: np.ndarray | Pieces,
     n_clusters: int,
     *,
     seed: int = 0,
@@ -94,7 +127,8 @@ def fit_kmeans(
     Parameters
     ----------
     x
-        Shape (rows, dim), any real type; computed in float32 about the mean.
+        Shape (rows, dim), any real type; computed in float32 about the mean. `Pieces` give the same clusters up to
+        rounding, with one piece in memory at a time (``lloyd`` only).
     n_clusters
         How many clusters; reduced with a warning to ``rows // rows_per_cluster`` where this is less.
     seed
@@ -118,31 +152,237 @@ def fit_kmeans(
         Where x is empty or not finite, or a number is less than 1.
     """
     choose("method", method, METHODS)
-    x = as_matrix(x, "x", name)
+    x = x if isinstance(x, Pieces) else as_matrix(x, "x", name)
     least = {"n_clusters": n_clusters, "iterations": iterations, "rows_per_cluster": rows_per_cluster, "rows": len(x)}
     for what, value in least.items():
         if value < 1:
             raise MultiresError(f"{said(name)}{what} is {value}: it must be at least 1")
-    origin = x.mean(axis=0, dtype=np.float64)
-    rows = _centred(x, origin, torch.device(device), name)
     wanted = max(1, min(n_clusters, len(x) // rows_per_cluster))
+    generator = torch.Generator().manual_seed(seed)
+    rows = _Read.of(x, device, generator, name) if isinstance(x, Pieces) else _Held.of(x, device, generator, name)
     if method == "minibatch":
-        centers = _minibatch(rows, wanted, seed, batch_size)
+        if isinstance(rows, _Read):
+            raise MultiresError(f"{said(name)}method minibatch holds all rows: use lloyd for rows in pieces")
+        centers = _minibatch(rows.rows, wanted, seed, batch_size)
     else:
-        generator = torch.Generator().manual_seed(seed)
-        rows = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-        centers = _seed_centers(rows, wanted, generator)
+        centers = _seed_centers(rows.first(max(8 * wanted, 2048)), wanted, generator)
         for share in SAMPLES:
-            sample = rows[: max(round(share * len(rows)), min(len(rows), rows_per_cluster * len(centers)))]
-            centers = _lloyd(sample, centers, iterations)
+            most = max(round(share * len(x)), min(len(x), rows_per_cluster * len(centers)))
+            centers = _lloyd(rows, most, centers, iterations)
     if len(centers) < n_clusters:
         warnings.warn(
             f"{said(name)}{n_clusters} clusters were reduced to {len(centers)}: {len(x)} training rows allow for no "
             f"more at {rows_per_cluster} rows a cluster, or have no more different values",
             stacklevel=2,
         )
-    inertia = float(_nearest(rows, centers)[1].double().mean())
-    return KMeans(centers, origin, inertia, n_clusters)
+    return KMeans(centers, rows.origin, rows.assign(len(x), centers).inertia / len(x), n_clusters)
+
+
+# -- rows, held or read -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Assigned:
+    """What one iteration needs to know of some rows: how many each centre has, their sum, and squared distances."""
+
+    counts: Int[Tensor, " clusters"]
+    sums: Float[Tensor, "clusters dim"]
+    inertia: float
+
+    @classmethod
+    def of(cls, rows: Tensor, centers: Tensor, index: Tensor, distance: Tensor) -> _Assigned:
+        sums = torch.zeros_like(centers).index_add_(0, index, rows)
+        counts = torch.bincount(index, minlength=len(centers))
+        return cls(counts, sums, float(distance.double().sum()))
+
+    def __add__(self, other: _Assigned) -> _Assigned:
+        return _Assigned(self.counts + other.counts, self.sums + other.sums, self.inertia + other.inertia)
+
+
+class _Rows(Protocol):
+    """Centred rows in random order, of which the first ones are a sample."""
+
+    origin: np.ndarray
+
+    def first(self, most: int) -> Tensor:
+        """At most so many rows."""
+
+    def assign(self, most: int, centers: Tensor) -> _Assigned:
+        """The first so many rows with their nearest centres."""
+
+    def farthest(self, most: int, centers: Tensor, count: int) -> Tensor:
+        """Those of the first so many rows that are farthest from all centres."""
+
+
+class _Held:
+    """All rows in memory."""
+
+    def __init__(self, rows: Tensor, origin: np.ndarray) -> None:
+        self.rows, self.origin = rows, origin
+        self._distance = rows.new_empty(0)
+
+    @classmethod
+    def of(cls, x: np.ndarray, device: str | torch.device, generator: torch.Generator, name: str) -> _Held:
+        origin = x.mean(axis=0, dtype=np.float64)
+        rows = _centred(x, origin, torch.device(device), name)
+        return cls(rows[torch.randperm(len(rows), generator=generator).to(rows.device)], origin)
+
+    def first(self, most: int) -> Tensor:
+        return self.rows[:most]
+
+    def assign(self, most: int, centers: Tensor) -> _Assigned:
+        index, self._distance = _nearest(self.rows[:most], centers)
+        return _Assigned.of(self.rows[:most], centers, index, self._distance)
+
+    def farthest(self, most: int, centers: Tensor, count: int) -> Tensor:
+        return self.rows[self._distance.topk(count).indices]  # as it was assigned last
+
+
+class _Read:
+    """Rows that are read again for every iteration; only sums, and the rows of samples, are in memory."""
+
+    def __init__(self, pieces: Pieces, places: Sequence[np.ndarray], reader: _Reader) -> None:
+        self._engine = pieces.engine
+        self._pieces = [_Piece(read, place) for read, place in zip(pieces.readers, places, strict=True)]
+        self._reader, self.origin = reader, reader.origin
+
+    @classmethod
+    def of(cls, x: Pieces, device: str | torch.device, generator: torch.Generator, name: str) -> _Read:
+        total = x.engine.merge(_Total(name), [_Piece(reader) for reader in x.readers], operator.add)
+        order = torch.randperm(len(x), generator=generator).numpy()
+        places = np.empty(len(x), dtype=np.int64)
+        places[order] = np.arange(len(x))
+        return cls(x, np.split(places, np.cumsum(x.sizes)[:-1]), _Reader(total / len(x), str(device), name))
+
+    def first(self, most: int) -> Tensor:
+        places, rows = self._merge(_First(self._reader, most), most, _join_rows)
+        return torch.from_numpy(rows[np.argsort(places)]).to(self._reader.device)
+
+    def assign(self, most: int, centers: Tensor) -> _Assigned:
+        found = self._merge(_Assign(self._reader, most, centers.cpu()), most, operator.add)
+        return _Assigned(found.counts.to(centers.device), found.sums.to(centers.device), found.inertia)
+
+    def farthest(self, most: int, centers: Tensor, count: int) -> Tensor:
+        _, rows = self._merge(_Farthest(self._reader, most, centers.cpu(), count), most, _Farther(count))
+        return torch.from_numpy(rows).to(centers.device)
+
+    def _merge(self, function: Callable[[_Piece], _T], most: int, join: Callable[[_T, _T], _T]) -> _T:
+        return self._engine.merge(function, [piece for piece in self._pieces if piece.has(most)], join)
+
+
+_T = TypeVar("_T")
+
+_Some = tuple[np.ndarray, np.ndarray]
+"""A number for each of some rows, and the rows."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One piece of `Pieces`, and the place of each of its rows in the random order."""
+
+    read: Callable[[], np.ndarray]
+    places: np.ndarray | None = None
+
+    def __str__(self) -> str:
+        return str(self.read)
+
+    def has(self, most: int) -> bool:
+        """Whether any of the first so many rows is in it."""
+        return self.places is not None and bool((self.places < most).any())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads pieces on a worker."""
+
+    origin: np.ndarray
+    device: str
+    name: str
+
+    def __call__(self, piece: _Piece, most: int | None = None) -> Tensor:
+        """The centred rows of a piece, those of the first so many only."""
+        x = as_matrix(piece.read(), "x", self.name)
+        if most is not None and piece.places is not None:
+            x = x[piece.places < most]
+        return _centred(x, self.origin, torch.device(self.device), self.name)
+
+
+@dataclass(frozen=True)
+class _Total:
+    name: str
+
+    def __call__(self, piece: _Piece) -> np.ndarray:
+        x = as_matrix(piece.read(), "x", self.name)
+        check_finite(x, "x", self.name)
+        return x.sum(axis=0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _First:
+    reader: _Reader
+    most: int
+
+    def __call__(self, piece: _Piece) -> _Some:
+        assert piece.places is not None, "rows are chosen by their places"
+        return piece.places[piece.places < self.most], self.reader(piece, self.most).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Assign:
+    reader: _Reader
+    most: int
+    centers: Tensor
+
+    def __call__(self, piece: _Piece) -> _Assigned:
+        rows = self.reader(piece, self.most)
+        centers = self.centers.to(rows.device)
+        found = _Assigned.of(rows, centers, *_nearest(rows, centers))
+        return _Assigned(found.counts.cpu(), found.sums.cpu(), found.inertia)
+
+
+@dataclass(frozen=True)
+class _Farthest:
+    reader: _Reader
+    most: int
+    centers: Tensor
+    count: int
+
+    def __call__(self, piece: _Piece) -> _Some:
+        rows = self.reader(piece, self.most)
+        distance = _nearest(rows, self.centers.to(rows.device))[1]
+        found = distance.topk(min(self.count, len(rows)))
+        return found.values.cpu().numpy(), rows[found.indices].cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Farther:
+    count: int
+
+    def __call__(self, one: _Some, other: _Some) -> _Some:
+        distance, rows = _join_rows(one, other)
+        chosen = np.argsort(-distance, kind="stable")[: self.count]
+        return distance[chosen], rows[chosen]
+
+
+@dataclass(frozen=True)
+class _Nearest:
+    reader: _Reader
+    centers: Tensor
+
+    def __call__(self, piece: _Piece) -> np.ndarray:
+        rows = self.reader(piece)
+        return _nearest(rows, self.centers.to(rows.device))[0].cpu().numpy()
+
+
+def _join(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.concatenate([one, other])
+
+
+def _join_rows(one: _Some, other: _Some) -> _Some:
+    return _join(one[0], other[0]), _join(one[1], other[1])
+
+
+# -- arithmetic ---------------------------------------------------------------------------------------------------
 
 
 def _centred(x: np.ndarray, origin: np.ndarray, device: torch.device, name: str) -> Float[Tensor, "rows dim"]:
@@ -167,11 +407,12 @@ def _nearest(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"
     return index, distance.clamp_(min=0)
 
 
-def _seed_centers(x: Float[Tensor, "rows dim"], n_clusters: int, generator: torch.Generator) -> Tensor:
-    """Rows far from one another: k-means++ over a sample, in a random projection."""
-    sample = x[: max(8 * n_clusters, 2048)]
-    if x.shape[1] > _SKETCH:
-        sketch = torch.randn(x.shape[1], _SKETCH, generator=generator).to(x.device) / _SKETCH**0.5
+def _seed_centers(
+    sample: Float[Tensor, "rows dim"], n_clusters: int, generator: torch.Generator
+) -> Float[Tensor, "clusters dim"]:
+    """Rows of a sample far from one another: k-means++, in a random projection."""
+    if sample.shape[1] > _SKETCH:
+        sketch = torch.randn(sample.shape[1], _SKETCH, generator=generator).to(sample.device) / _SKETCH**0.5
         points = sample @ sketch
     else:
         points = sample
@@ -186,26 +427,26 @@ def _seed_centers(x: Float[Tensor, "rows dim"], n_clusters: int, generator: torc
         reach = distance.cumsum(0)
         if not reach[-1] > 0:
             break  # all rows equal one that is chosen
-        target = torch.rand(1, generator=generator).to(x.device) * reach[-1]
+        target = torch.rand(1, generator=generator).to(sample.device) * reach[-1]
         chosen.append(min(int(torch.searchsorted(reach, target, right=True)), len(points) - 1))
     return sample[chosen]
 
 
-def _lloyd(x: Float[Tensor, "rows dim"], centers: Float[Tensor, "clusters dim"], iterations: int) -> Tensor:
-    """Move centres to the means of their rows until the inertia falls by a share of less than `_SETTLED`."""
+def _lloyd(rows: _Rows, most: int, centers: Float[Tensor, "clusters dim"], iterations: int) -> Tensor:
+    """Move centres to the means of their rows until the inertia falls by a share of less than `_SETTLED`.
+
+    It looks at the first `most` rows.
+    """
     last = float("inf")
     for _ in range(iterations):
-        index, distance = _nearest(x, centers)
-        inertia = float(distance.double().mean())
-        counts = torch.bincount(index, minlength=len(centers))
-        sums = torch.zeros_like(centers).index_add_(0, index, x)
-        empty = torch.nonzero(counts == 0).flatten()
-        centers = sums / counts.clamp(min=1)[:, None]
-        if len(empty):
-            centers[empty] = x[distance.topk(len(empty)).indices]
-        if last - inertia <= _SETTLED * inertia:
+        found = rows.assign(most, centers)
+        empty = torch.nonzero(found.counts == 0).flatten()
+        filled = rows.farthest(most, centers, len(empty)) if len(empty) else centers[:0]
+        centers = found.sums / found.counts.clamp(min=1)[:, None]
+        centers[empty] = filled
+        if last - found.inertia <= _SETTLED * found.inertia:
             break
-        last = inertia
+        last = found.inertia
     return centers
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from multires.errors import MultiresError
 from multires.measures.intervals import MIN_UNITS, Bootstrap, code_units, draw_weights, summarise
-from multires.measures.kmeans import fit_kmeans
+from multires.measures.kmeans import Pieces, fit_kmeans
 from multires.measures.statistics import indicator, said
 
 
@@ -130,8 +130,8 @@ def mutual_information(train: np.ndarray, evaluation: np.ndarray, labels: npt.Ar
 
 
 def mutual_informations(
-    train: np.ndarray,
-    evaluation: np.ndarray,
+    train: np.ndarray | Pieces,
+    evaluation: np.ndarray | Pieces,
     labels: Mapping[str, npt.ArrayLike],
     *,
     n_clusters: int = 500,
@@ -154,7 +154,8 @@ def mutual_informations(
     Parameters
     ----------
     train, evaluation
-        Vectors, shapes (rows, dim), any real type. The same array may be given twice.
+        Vectors, shapes (rows, dim), any real type; `multires.measures.Pieces` where there are too many to be held at
+        once. The same may be given twice.
     labels
         By name, the label of every evaluation row.
     n_clusters
