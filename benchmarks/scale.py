@@ -32,6 +32,7 @@ from multires import features
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Segment, Utterance
 from multires.engine import LOCAL, Cluster, Engine
 from multires.features import FeatureStore, NamedModel, extract, fingerprint, segment_table
+from multires.measures import KMeans, Pieces, fit_kmeans, streaming
 from multires.measures.counting import count_total
 from multires.measures.statistics import CCAStatistics
 from multires.models import build_model, load_model
@@ -111,12 +112,33 @@ def gathered(engine: Engine, store: FeatureStore) -> CCAStatistics:
     return engine.merge(Gather(store.path, layer, dim), range(store.shards), operator.add)
 
 
+def clustered(engine: Engine, store: FeatureStore, iterations: int = 30) -> KMeans:
+    """K-means of the last layer's phones, whose sums come from the shards and are merged as a tree."""
+    layer = store.layer_names()[-1]
+    readers = store.readers(layer, "phone", np.ones(len(store.labels("phone")), dtype=bool))
+    sizes = [len(reader.mask) for reader in readers]
+    dim = store.part(0, layer, "phone").shape[1]
+    return fit_kmeans(Pieces(readers, sizes, dim, engine), 20, iterations=iterations)
+
+
+def streamed(engine: Engine, corpus: Corpus, name: str) -> list[float]:
+    """Scores of CCA with the phones, from statistics that the workers gather from the speech itself."""
+    model = load_model(name)
+    sources = {"model": NamedModel(name, 0, fingerprint(model))}
+    layers = tuple(layer.name for layer in model.layers[-2:])
+    found = streaming.accumulate(
+        model, corpus, views=("phone",), layers=layers, engine=engine, sources=sources, progress=False
+    )
+    return [result.score for result in found.score("mean").values()]
+
+
 def two_workers(folder: Path, rounds: int, name: str) -> dict[str, float]:
     """Throughput of two workers over one, in turns; and by how much any number differs from the local run's."""
     corpus = noise(96, 5.0)
     features.SHARD_SECONDS = 20.0
+    streaming._CHUNK_SECONDS = 40.0
     local, seconds_here = extracted(LOCAL, corpus, folder / "here", name)
-    here = gathered(LOCAL, local)
+    here, clusters, scores = gathered(LOCAL, local), clustered(LOCAL, local), streamed(LOCAL, corpus, name)
     ratios, rates, difference = [], [], 0.0
     with workers(1) as one, workers(2) as two:
         for client in (one, two):
@@ -133,6 +155,10 @@ def two_workers(folder: Path, rounds: int, name: str) -> dict[str, float]:
                 there = gathered(Cluster(client), store)
                 for mine, its in ((here.xx, there.xx), (here.xy["y"], there.xy["y"]), (here.mean_x, there.mean_x)):
                     difference = max(difference, float(np.abs(mine - its).max()))
+                apart = (clustered(Cluster(client), store).centers - clusters.centers).abs()
+                difference = max(difference, float(apart.max()))
+                its_scores = streamed(Cluster(client), corpus, name)
+                difference = max(difference, float(np.abs(np.subtract(its_scores, scores)).max()))
             ratios.append(seconds[1] / seconds[2])
             rates.append(sum(u.duration for u in corpus) / seconds[1])
     return {
@@ -144,7 +170,7 @@ def two_workers(folder: Path, rounds: int, name: str) -> dict[str, float]:
 
 
 def memory(folder: Path, most: int) -> dict[str, float]:
-    """The peak of a worker's resident memory at `most` utterances over that at 1,000, extraction and statistics."""
+    """The peak of a worker's resident memory at `most` utterances over that at 1,000: extraction, statistics, k-means."""
     features.SHARD_SECONDS = 250.0
     peaks = {}
     for count in (FEWEST, most):
@@ -152,6 +178,7 @@ def memory(folder: Path, most: int) -> dict[str, float]:
             store, _ = extracted(Cluster(client), noise(count, 0.5), folder / f"memory-{count}", "mel")
             merged = gathered(Cluster(client), store)
             assert merged.count.sum() == count * len(PHONES)
+            clustered(Cluster(client), store, iterations=2)
             (peaks[count],) = client.run(high_water).values()
     return {
         "memory_growth": peaks[most] / peaks[FEWEST],
