@@ -282,11 +282,9 @@ def _published_schematic(path: Path) -> None:
 
 
 def _scale_tables(data: Path) -> dict[str, pd.DataFrame]:
-    """What `benchmarks.scale`, `faults` and `fuzz` kept, and the arithmetic of a large run from it; none without them."""
+    """What `benchmarks.scale`, `faults` and `fuzz` kept, and the arithmetic of a large run from it."""
     from multires.large import large_run, measured
 
-    if not (data / "scale.json").is_file():
-        return {}
     rates = json.loads((data / "scale.json").read_text(encoding="utf-8"))
     kept = {name: pd.read_csv(data / f"{name}.csv") for name in ("faults", "fuzz")}
     return {"scale": measured(rates), "large": large_run(rates), **kept}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from multires.errors import MultiresError
 from multires.results import read_table
+from multires.run import ACOUSTIC
 
 _SHIPPED = Path(__file__).parent / "data" / "experiment"
 
@@ -49,6 +50,11 @@ class ExperimentTables:
     def seeds(self) -> int:
         """Seeds of each condition."""
         return int(self.training.groupby("condition")["seed"].nunique().min())
+
+    def of_layers(self, stage: str, view: str) -> pd.DataFrame:
+        """The scores of the models' layers with a view: means over trials, of every measure and of shuffled labels."""
+        rows = self.scores[self.scores["stage"].eq(stage) & self.scores["view"].eq(view) & self.scores["trial"].isna()]
+        return rows[rows["layer_index"].notna() & ~rows["model"].isin(ACOUSTIC)]
 
     @property
     def title(self) -> str:

@@ -301,10 +301,9 @@ def layers_by_corpus(
     """The experiment's middle layers with and without downsampling, beside untrained models and shuffled labels."""
     parts = []
     for each in experiments:
-        rows = each.scores[each.scores["stage"].eq(stage) & each.scores["trial"].isna()]
         told = []
         for view in ("phone", "word"):
-            part = rows[rows["view"].eq(view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
+            part = each.of_layers(stage, view)
             scored = part[part["measure"] == measure]
             trained = scored[scored["trained"].astype(bool)]
             middle = trained[trained["block"].astype(str).str.startswith("middle")].groupby("condition")["value"].mean()

@@ -15,6 +15,7 @@ from multires import claims, figures, findings, stages
 from multires.figures import efficiency as charts
 from multires.figures import style
 from multires.figures.layers import MARKERS, condition_markers, layer_curves
+from multires.results import tidy
 
 NAMES = {"corpus": "embedded", "models": "untrained models (mono-small, multi-small)"}
 
@@ -306,3 +307,27 @@ def test_equal_scores_stand_beside_each_other():
     mono, multi = (np.asarray(box.lines[0].get_xdata(), float) for box in error_bars(figure))
     np.testing.assert_allclose(multi - mono, 0.12)
     assert np.round(mono).tolist() == [0, 1, 2]
+
+
+def test_no_name_of_a_weighted_sum_lies_on_another():
+    """Five conditions, trained and untrained ones among them, and two acoustic features, as in the shipped profiles."""
+    rows = [
+        {"model": name, "condition": name, "view": task, "measure": "accuracy", "value": 0.5, "low": 0.4, "high": 0.6,
+         "trained": "un" not in name, "layer": layer, "layer_index": index, "seed": 0}
+        for task in ("phone", "word", "speaker")
+        for name in ("hubert", "mono", "mono+aux", "multi", "multi+aux", "unhubert", "unmono", "unmulti")
+        for layer, index in (("encoder.0.1", 1.0), ("weighted sum", np.nan))
+    ]  # fmt: skip
+    rows += [
+        {"model": name, "condition": name, "view": task, "measure": "accuracy", "value": 0.4, "low": 0.3, "high": 0.5,
+         "trained": False, "layer": name, "layer_index": 0.0, "seed": 0}
+        for task in ("phone", "word", "speaker")
+        for name in ("mel", "mfcc")
+    ]  # fmt: skip
+    figure = figures.weighted_sums(tidy(rows), **NAMES)
+    figure.canvas.draw()
+    for axis in axes_of(figure):
+        names = sorted((label.get_window_extent() for label in axis.get_yticklabels()), key=lambda box: box.y0)
+        assert len(names) > 10
+        for below, above in itertools.pairwise(names):
+            assert above.y0 > below.y0 + 0.8 * below.height, "names overlap"

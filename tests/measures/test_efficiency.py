@@ -14,6 +14,7 @@ from multires.figures import efficiency as charts
 from multires.measures import efficiency, timing
 from multires.measures.efficiency import MODELS, configurations, efficiency_table
 from multires.measures.memory import peak_memory
+from multires.measures.timing import Estimate
 from multires.models import build_model
 from multires.results import COLUMNS
 
@@ -193,6 +194,14 @@ def test_sentences_on_a_machine_too_noisy_say_so(table: pd.DataFrame):
 def test_bad_parameters_are_named(parameters: dict, words: str):
     with pytest.raises(MultiresError, match=words):
         efficiency_table(**parameters)
+
+
+def test_more_than_the_machine_can_do_is_not_shown():
+    whole = efficiency._share(Estimate(0.7, 0.6, 0.8, 5))
+    assert (whole.median, whole.note) == (0.7, "")
+    beyond = efficiency._share(Estimate(1.41, 1.3, 1.5, 5))
+    assert beyond.withheld
+    assert "the share would be 141%" in beyond.note
 
 
 @pytest.mark.slow

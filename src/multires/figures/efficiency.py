@@ -37,7 +37,7 @@ _NAMES = {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "m
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 
-_LABEL_SIDES = {"hubert": (False, False), "mono": (True, True), "multi": (False, True)}
+_LABEL_SIDES = {"hubert": (False, False), "mono": (True, True), "multi": (False, True), "multi+aux": (False, False)}
 """Whether a condition's name stands to the right of its point, and whether above it; right and below for others."""
 
 _WITHHELD = "not shown: {reason}"
@@ -191,7 +191,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=colour, capsize=3, markersize=8,
                 markerfacecolor=colour if filled else "white",
             )  # fmt: skip
-            # HuBERT costs a little less than the control: its name goes to the left, those of the control to the right.
+            # HuBERT costs a little less than the control, and MR-HuBERT less still: only the control's names go right.
             right, above = _LABEL_SIDES.get(row["condition"], (True, False))
             axis.annotate(
                 row["condition"], (row["cost"] + side, row["value"]), xytext=(8 if right else -8, 8 if above else -12),

@@ -274,14 +274,11 @@ def layers_by_corpus(
     parts, titles = [], {}
     for view in views:
         for each in experiments:
-            rows = each.scores[
-                each.scores["stage"].eq(stage) & each.scores["view"].eq(view) & each.scores["trial"].isna()
-            ]
+            rows = each.of_layers(stage, view)
             panel = f"{view}, {each.corpus}"
             titles[panel] = f"{view}s, {each.corpus} ({_seeds([each.seeds])})"
             parts.append(rows.assign(panel=panel, condition=rows["condition"].str.replace("untrained ", "")))
     table = pd.concat(parts, ignore_index=True)
-    table = table[~table["model"].isin(["mel", "mfcc"])]
     return layer_curves(
         table[table["measure"] == measure], panels="panel", ylabel=ylabel, panel_titles=titles,
         title="the controlled experiment's models, mean over seeds", baselines=table[table["measure"] == shuffled],

@@ -434,7 +434,7 @@ def _latency(
                 )
                 work = batch * count_total(configs[name], seconds, piece=bench.piece)
                 if not (rate.withheld or found.withheld):
-                    share = _inverted(found, work / rate.median)
+                    share = _share(_inverted(found, work / rate.median))
                     bench.add_estimate(name, "achieved_share", share, unit="share", **at)
             if batch == min(bench.batch_sizes):
                 gathered.append(times.assign(duration=seconds))
@@ -459,6 +459,14 @@ def _inverted(found: Estimate, numerator: float) -> Estimate:
     if found.withheld:
         return found
     return Estimate(numerator / found.median, numerator / found.high, numerator / found.low, found.n)
+
+
+def _share(found: Estimate) -> Estimate:
+    """A share of what the machine can do; withheld where it is more than that, which a rate taken in a busy moment gives."""
+    if found.median <= 1:
+        return found
+    why = f"the rate of matrix products was measured while the machine was busy: the share would be {found.median:.0%}"
+    return Estimate(float("nan"), float("nan"), float("nan"), found.n, why)
 
 
 def _fits(bench: Bench, times: pd.DataFrame, batch: int) -> None:
