@@ -1,6 +1,8 @@
 """The tables of a small run: their form, their values against a direct call, and what their parameters change."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -101,6 +103,20 @@ def test_processes_give_what_threads_give_and_mend_what_is_damaged(tmp_path, mon
         torch.set_num_threads(threads)
     for here, there in zip(found["threads"], found["processes"], strict=True):
         pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_nothing_with_it(capsys):
+    here = os.getpid()
+
+    def rows_of(number):
+        if number == 3 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [{"number": number}]
+
+    found = list(stages._in_processes(rows_of, list(range(8)), 2))
+    assert [row["number"] for rows in found for row in rows] == list(range(8))
+    assert "a process died, as one does that runs out of memory: going on without" in capsys.readouterr().err
 
 
 @pytest.mark.slow

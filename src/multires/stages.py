@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -202,7 +204,8 @@ def _in_processes(
 ) -> Iterator[list[dict[str, Any]]]:
     """As `_in_threads`; what the processes warn of is said here, and what they cannot do is done here.
 
-    That is a piece with a damaged shard, which only this process can extract again; another error is then raised here.
+    That is a piece with a damaged shard, which only this process can extract again (another error is then raised here),
+    and all that is left when a process dies, as one does that runs out of memory.
     """
 
     def heard(piece: Any) -> tuple[list[dict[str, Any]] | None, list[tuple[str, type[Warning]]]]:
@@ -214,12 +217,17 @@ def _in_processes(
                 rows = None
         return rows, [(str(warning.message), warning.category) for warning in caught]
 
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=count, return_as="generator")(delayed(heard)(piece) for piece in work)
-        for piece, (rows, said) in zip(work, found, strict=True):
-            for message, category in said:
-                warnings.warn(message, category, stacklevel=2)
-            yield rows_of(piece) if rows is None else rows
+    with parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=60):
+        left = list(work)
+        try:
+            for rows, said in Parallel(n_jobs=count, return_as="generator")(delayed(heard)(piece) for piece in work):
+                for message, category in said:
+                    warnings.warn(message, category, stacklevel=2)
+                piece = left.pop(0)
+                yield rows_of(piece) if rows is None else rows
+        except BrokenExecutor:
+            print("a process died, as one does that runs out of memory: going on without", file=sys.stderr, flush=True)
+    yield from map(rows_of, left)
 
 
 _SAID_IN_THE_TABLE = ".* clusters were reduced to"
