@@ -138,7 +138,7 @@ Markdown(findings.weighted_sums(probes.table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Do the models carry the experiment? The best layer of each condition in the phone probe, on speakers that were not trained on, beside MFCC, log-mel and the untrained model of its shape. Embedded speech, mean over seeds.", "name": "fig-carries"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words."}}
 figures.carries(switched[0].carries, corpus=switched[0].corpus, models=f"mean over seeds: {switched[0].seeds}")
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same for read speech: LibriSpeech, 52 minutes of train-clean-100, judged on test-other.", "name": "fig-carries-real"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words, for LibriSpeech."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same for read speech: LibriSpeech, trained on speakers of train-clean-100 and judged on those of test-other.", "name": "fig-carries-real"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words, for LibriSpeech."}}
 figures.carries(switched[-1].carries, corpus=switched[-1].corpus, models=f"mean over seeds: {switched[-1].seeds}")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Training on embedded speech: accuracy and loss on masked frames, mean over seeds with their range.", "name": "fig-training"}, "image": {"alt": "Masked accuracy rising and loss falling by step for five conditions, at the high resolution and at that of the auxiliary loss."}}
 figures.training_curves(switched[0].training, corpus=switched[0].corpus)
