@@ -86,8 +86,10 @@ class KMeans:
         return len(self.centers)
 
     @torch.no_grad()
-    def predict(self, x: np.ndarray | Pieces, *, name: str = "") -> Int[np.ndarray, " rows"]:
-        """The nearest centre of every row, shape (rows,).
+    def predict(
+        self, x: np.ndarray | Pieces, *, device: str | torch.device | None = None, name: str = ""
+    ) -> Int[np.ndarray, " rows"]:
+        """The nearest centre of every row, shape (rows,), computed on `device`, or where the centres are.
 
         Raises
         ------
@@ -98,11 +100,12 @@ class KMeans:
         columns = x.dim if isinstance(x, Pieces) else x.shape[1]
         if columns != len(self.origin):
             raise MultiresError(f"{said(name)}x has {columns} columns: the clusters have {len(self.origin)}")
+        device = device or self.centers.device
         if isinstance(x, Pieces):
-            nearest = _Nearest(_Reader(self.origin, self.centers.device.type, name), self.centers.cpu())
+            nearest = _Nearest(_Reader(self.origin, str(device), name), self.centers.cpu())
             return x.engine.merge(nearest, [_Piece(reader) for reader in x.readers], _join)
-        rows = _centred(x, self.origin, self.centers.device, name)
-        return _nearest(rows, self.centers)[0].cpu().numpy()
+        rows = _centred(x, self.origin, torch.device(device), name)
+        return _nearest(rows, self.centers.to(rows.device))[0].cpu().numpy()
 
 
 @torch.no_grad()
@@ -239,7 +242,10 @@ class _Held:
 
 
 class _Read:
-    """Rows that are read again for every iteration; only sums, and the rows of samples, are in memory."""
+    """Rows that are read again for every iteration; only sums, and the rows of samples, are in memory.
+
+    The device is the workers'; what comes back from them, centres included, is kept on the CPU.
+    """
 
     def __init__(self, pieces: Pieces, places: Sequence[np.ndarray], reader: _Reader) -> None:
         self._engine = pieces.engine
@@ -256,15 +262,13 @@ class _Read:
 
     def first(self, most: int) -> Tensor:
         places, rows = self._merge(_First(self._reader, most), most, _join_rows)
-        return torch.from_numpy(rows[np.argsort(places)]).to(self._reader.device)
+        return torch.from_numpy(rows[np.argsort(places)])
 
     def assign(self, most: int, centers: Tensor) -> _Assigned:
-        found = self._merge(_Assign(self._reader, most, centers.cpu()), most, operator.add)
-        return _Assigned(found.counts.to(centers.device), found.sums.to(centers.device), found.inertia)
+        return self._merge(_Assign(self._reader, most, centers), most, operator.add)
 
     def farthest(self, most: int, centers: Tensor, count: int) -> Tensor:
-        _, rows = self._merge(_Farthest(self._reader, most, centers.cpu(), count), most, _Farther(count))
-        return torch.from_numpy(rows).to(centers.device)
+        return torch.from_numpy(self._merge(_Farthest(self._reader, most, centers, count), most, _Farther(count))[1])
 
     def _merge(self, function: Callable[[_Piece], _T], most: int, join: Callable[[_T, _T], _T]) -> _T:
         return self._engine.merge(function, [piece for piece in self._pieces if piece.has(most)], join)

@@ -194,7 +194,7 @@ def mutual_informations(
             device=device,
             name=f"{said(name)}train",
         )
-        clusterings.append((int(seed), model, model.predict(evaluation, name=f"{said(name)}evaluation")))
+        clusterings.append((int(seed), model, model.predict(evaluation, device=device, name=f"{said(name)}evaluation")))
     results = {}
     for view, codes in coded.items():
         runs = tuple(_run(seed, clusters, codes, model.inertia) for seed, model, clusters in clusterings)
