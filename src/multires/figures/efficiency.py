@@ -37,8 +37,11 @@ _NAMES = {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "m
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 
-_LABEL_SIDES = {"hubert": (False, False), "mono": (True, True), "multi": (False, True), "multi+aux": (False, False)}
-"""Whether a condition's name stands to the right of its point, and whether above it; right and below for others."""
+_LABEL_SIDES = {"mono": (True, True), "mono+aux": (True, False), "multi": (False, True), "multi+aux": (False, False)}
+"""Whether a condition's name stands to the right of its point, and whether above it; others have it over their interval.
+
+HuBERT costs a little less than the control, and MR-HuBERT less still.
+"""
 
 _WITHHELD = "not shown: {reason}"
 
@@ -191,12 +194,14 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=colour, capsize=3, markersize=8,
                 markerfacecolor=colour if filled else "white",
             )  # fmt: skip
-            # HuBERT costs a little less than the control, and MR-HuBERT less still: only the control's names go right.
-            right, above = _LABEL_SIDES.get(row["condition"], (True, False))
+            at, place, align = (row["cost"] + side, row["value"] + reach[1, 0]), (0, 5), "center"
+            if row["condition"] in _LABEL_SIDES:
+                right, above = _LABEL_SIDES[row["condition"]]
+                at, align = (row["cost"] + side, row["value"]), "left" if right else "right"
+                place = (8 if right else -8, 8 if above else -12)
             axis.annotate(
-                row["condition"], (row["cost"] + side, row["value"]), xytext=(8 if right else -8, 8 if above else -12),
-                textcoords="offset points", ha="left" if right else "right", color=colour, fontsize=10.5,
-            )  # fmt: skip
+                row["condition"], at, xytext=place, textcoords="offset points", ha=align, color=colour, fontsize=10.5
+            )
         axis.axvline(1, color=BASELINE, linewidth=0.8, linestyle=":")
         axis.set_title(f"{corpus}, {seeds}" if corpus else seeds)
         axis.margins(x=0.3, y=0.15)
