@@ -107,6 +107,34 @@ def test_a_cluster_merges_the_same_statistics(client):
     np.testing.assert_array_equal(merged.xy["y"], here.xy["y"])
 
 
+def _allow(failures, dask_scheduler=None):
+    before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, failures
+    return before
+
+
+def _counted(piece):
+    kind, folder = piece
+    seen = Path(folder) / kind
+    first = not seen.exists()
+    seen.touch()
+    if kind == "always hangs" or (kind == "hangs once" and first):
+        time.sleep(600)
+    return 1
+
+
+@pytest.mark.slow
+def test_statistics_are_merged_also_where_a_worker_hangs(client, tmp_path, capsys):
+    allowed = client.run_on_scheduler(_allow, failures=3)  # Dask's own default: started anew, a worker counts as dead
+    engine = Cluster(client, patience=6)
+    pieces = [(kind, str(tmp_path)) for kind in ("works", "hangs once", "works too", "and this")]
+    assert engine.merge(_counted, pieces, operator.add) == 4
+    assert "hangs: started anew" in capsys.readouterr().err
+    with pytest.raises(MultiresError, match=r"could not be merged: tcp://.* was still at it after 2 s"):
+        Cluster(client, patience=2, attempts=2).merge(_counted, [("always hangs", str(tmp_path))], operator.add)
+    client.run_on_scheduler(_allow, failures=allowed)
+    client.restart()
+
+
 @pytest.mark.slow
 def test_a_cluster_gathers_the_same_statistics_of_speech(client, run, tmp_path, monkeypatch):
     """Frames and segments of every layer, in shares of chunks; an interrupted run goes on where it was."""

@@ -150,19 +150,21 @@ class Cluster(Engine):
         """
         if not pieces:
             raise MultiresError("there is nothing to merge")
-        package = _package()
-        level = self.client.map(_checked, pieces, function=function, package=package, pure=False, retries=ATTEMPTS - 1)
+        package, retries = _package(), self.attempts - 1
+        level = self.client.map(_checked, pieces, function=function, package=package, pure=False, retries=retries)
+        keys = {future.key for future in level}
         height = 0
         while len(level) > 1:
             height += 1
             pairs = [level[index : index + 2] for index in range(0, len(level), 2)]
             level = [
-                self.client.submit(_joined, join, *pair, pure=False, retries=ATTEMPTS - 1, priority=height)
+                self.client.submit(_joined, join, *pair, pure=False, retries=retries, priority=height)
                 if len(pair) == 2
                 else pair[0]
                 for pair in pairs
             ]
-        outcome = _outcome(level[0])
+            keys.update(future.key for future in level)
+        outcome = self._watched(level[0], keys)
         if outcome.problem is not None:
             raise MultiresError(f"the statistics could not be merged: {outcome.problem}")
         return outcome.value
@@ -186,6 +188,36 @@ class Cluster(Engine):
                 ) from error
             threads = sum(self.client.nthreads().values())
         return max(threads, 1)
+
+    def _watched(self, last: Any, keys: set[str]) -> _Outcome:
+        """What comes of the last of some futures; workers that are at one of them for too long are started anew.
+
+        Only keys are held here: a future that is held would keep its result on the workers.
+        """
+        ended: SimpleQueue[Any] = SimpleQueue()
+        last.add_done_callback(ended.put)
+        since: dict[str, float] = {}
+        restarts = 0
+        while True:
+            with suppress(Empty):
+                ended.get(timeout=_GLANCE)
+                return _outcome(last)
+            now = time.monotonic()
+            at = {key: worker for worker, own in self.client.processing().items() for key in own if key in keys}
+            since = {key: since.get(key, now) for key in at}
+            late = sorted({at[key] for key, began in since.items() if now - began > self.patience})
+            if late and restarts == self.attempts - 1:
+                last.cancel(force=True)
+                return _Outcome(problem=f"{', '.join(late)} was still at it after {self.patience:.0f} s")
+            if late:
+                restarts += 1
+                print(f"{', '.join(late)} hangs: started anew", file=sys.stderr, flush=True)
+                self._start_anew(late)
+                since = {}
+
+    def _start_anew(self, workers: Sequence[str]) -> None:
+        with suppress(Exception):  # a worker without a nanny cannot be started anew
+            self.client.restart_workers(list(workers), timeout=_JOINING, raise_for_error=False)
 
     def _submit(self, task: _Task, job: _Job) -> Any:
         job.attempts += 1
@@ -211,9 +243,7 @@ class Cluster(Engine):
         """Give up on a worker that hangs: start it anew where something watches over it, and go without it where not."""
         workers = [worker for worker, keys in self.client.processing().items() if future.key in keys]
         future.cancel(force=True)
-        for worker in workers:
-            with suppress(Exception):  # a worker without a nanny cannot be started anew; it is avoided then
-                self.client.restart_workers([worker], timeout=_JOINING, raise_for_error=False)
+        self._start_anew(workers)  # where that cannot be, it is avoided
         named = ", ".join(workers) or "a worker"
         return _Outcome(problem=f"{named} was still at it after {self.patience:.0f} s", workers=tuple(workers))
 
