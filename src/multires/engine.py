@@ -151,7 +151,9 @@ class Cluster(Engine):
         if not pieces:
             raise MultiresError("there is nothing to merge")
         package, retries = _package(), self.attempts - 1
-        level = self.client.map(_checked, pieces, function=function, package=package, pure=False, retries=retries)
+        # As a task's result it is sent once to each worker, and made again where it is lost; centres of clusters are large.
+        given = self.client.submit(_same, function, pure=False, priority=1)
+        level = self.client.map(_checked, pieces, function=given, package=package, pure=False, retries=retries)
         keys = {future.key for future in level}
         height = 0
         while len(level) > 1:
@@ -304,6 +306,10 @@ def _checked(piece: Any, *, function: Callable[[Any], Any], package: str) -> Any
         raise MultiresError("a worker has another version of multires: install the same one everywhere")
     _settle()
     return function(piece)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _joined(join: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
