@@ -226,6 +226,17 @@ def test_a_damaged_shard_is_noticed_and_extracted_again(store, damage, capsys):
     assert sorted(file.name for file in made.path.iterdir()) == ["shard-0000", "shard-0001", "shard-0002"]
 
 
+def test_what_reads_a_shard_elsewhere_takes_no_table_along(store):
+    _, made = store
+    rows = np.arange(len(made.labels("phone"))) % 2 == 0
+    readers = made.readers("conv", "phone", rows)
+    sent = [pickle.dumps(reader) for reader in readers]
+    assert len(sent) > 1
+    assert all(b"utterance" not in each for each in sent)
+    for found in ([reader() for reader in readers], [pickle.loads(each)() for each in sent]):
+        np.testing.assert_array_equal(np.concatenate(found), made.vectors("conv", "phone")[rows])
+
+
 def test_where_nothing_can_extract_it_again_a_damaged_shard_is_named(store):
     _, made = store
     elsewhere = pickle.loads(pickle.dumps(made))

@@ -12,6 +12,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -215,6 +216,12 @@ class FeatureStore:
         segments = self._segments if self._shared is None else None
         return {**self.__dict__, "_labels": {}, "_restore": None, "_segments": segments}
 
+    def without_labels(self) -> FeatureStore:
+        """The same store for reading parts only."""
+        bare = copy(self)
+        bare.__dict__.update(_segments=None, _shared=None, _labels={}, _restore=None, _sizes=())
+        return bare
+
     @property
     def segments(self) -> pd.DataFrame:
         """The table of all segments."""
@@ -310,6 +317,10 @@ class ShardRows:
     layer: str
     unit: str
     mask: np.ndarray
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: where the vectors are, and not the table of all segments with every shard."""
+        return {**self.__dict__, "store": self.store.without_labels()}
 
     def __call__(self) -> Float[np.ndarray, "segments dim"]:
         """Shape (rows, dim), float32.
