@@ -309,6 +309,22 @@ def test_equal_scores_stand_beside_each_other():
     assert np.round(mono).tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.004])
+def test_names_of_baselines_as_good_as_each_other_do_not_lie_on_one_another(apart):
+    rows = [
+        {"model": "m", "condition": "hubert", "view": "speaker", "measure": "accuracy", "value": 0.5 + index / 10, "low": 0.4, "high": 0.8,
+         "layer": f"encoder.0.{index}", "layer_index": index, "frame_period": 0.02, "block": "encoder.0"}
+        for index in range(3)
+    ]  # fmt: skip
+    both = {"log-mel": {"speaker": 0.9}, "MFCC": {"speaker": 0.9 - apart}}
+    figure = layer_curves(tidy(rows), panels="view", ylabel="accuracy", title="toy", references=both)
+    figure.canvas.draw()
+    texts = [text for text in axes_of(figure)[0].texts if "M" in text.get_text() or "log" in text.get_text()]
+    assert ", ".join(text.get_text() for text in texts) in ("log-mel, MFCC", "MFCC, log-mel")
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
 def test_no_name_of_a_weighted_sum_lies_on_another():
     """Five conditions, trained and untrained ones among them, and two acoustic features, as in the shipped profiles."""
     rows = [

@@ -97,8 +97,9 @@ def layer_curves(
         if baselines is not None:
             _band(axis, baselines[baselines[panels] == key])
         at = {name: values[key] for name, values in (references or {}).items() if key in values}
-        for name, value in at.items():
-            _reference(axis, name, value, above=value == max(at.values()))
+        for value in sorted(set(at.values())):
+            names = ", ".join(name for name, own in at.items() if own == value)
+            _reference(axis, names, value, above=value == max(at.values()))
         axis.set_title((panel_titles or {}).get(key, str(key)), loc="left")
         axis.set_xticks(sorted(table["layer_index"].unique()))
         axis.margins(x=0.06)
@@ -149,8 +150,8 @@ def _band(axis: Axes, rows: pd.DataFrame) -> None:
 def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
     axis.axhline(value, color=BASELINE, linestyle=(0, (4, 2)), linewidth=1.2, zorder=1)
     axis.annotate(
-        name, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 3 if above else -3), textcoords="offset points",
-        ha="left", va="center", color="#505050", fontsize="small", annotation_clip=False,
+        name, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+        ha="left", va="bottom" if above else "top", color="#505050", fontsize="small", annotation_clip=False,
     )  # fmt: skip
 
 
