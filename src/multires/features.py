@@ -205,6 +205,7 @@ class FeatureStore:
         self.path = path
         self.shards = len(sizes)
         self._sizes = tuple(sizes)
+        self._ends: dict[str, np.ndarray] = {}
         self._segments: pd.DataFrame | None = segments
         self._shared: Path | None = None
         self._layers = {layer.name: layer for layer in layers}
@@ -219,7 +220,7 @@ class FeatureStore:
     def without_labels(self) -> FeatureStore:
         """The same store for reading parts only."""
         bare = copy(self)
-        bare.__dict__.update(_segments=None, _shared=None, _labels={}, _restore=None, _sizes=())
+        bare.__dict__.update(_segments=None, _shared=None, _labels={}, _restore=None, _sizes=(), _ends={})
         return bare
 
     @property
@@ -271,8 +272,9 @@ class FeatureStore:
 
     def readers(self, layer: str, unit: str, rows: np.ndarray) -> list[ShardRows]:
         """What reads some of a layer's vectors shard by shard; `rows` is a mask in the order of `labels`."""
-        ends = np.cumsum(self._rows_in_shards(unit))
-        masks = enumerate(np.split(np.asarray(rows, dtype=bool), ends[:-1]))
+        if unit not in self._ends:
+            self._ends[unit] = np.cumsum(self._rows_in_shards(unit))
+        masks = enumerate(np.split(np.asarray(rows, dtype=bool), self._ends[unit][:-1]))
         return [ShardRows(self, number, layer, unit, mask) for number, mask in masks if mask.any()]
 
     def _rows_in_shards(self, unit: str) -> np.ndarray:

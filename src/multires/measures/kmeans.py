@@ -155,6 +155,8 @@ def fit_kmeans(
         Where x is empty or not finite, or a number is less than 1.
     """
     choose("method", method, METHODS)
+    if method == "minibatch" and isinstance(x, Pieces):
+        raise MultiresError(f"{said(name)}method minibatch holds all rows: use lloyd for rows in pieces")
     x = x if isinstance(x, Pieces) else as_matrix(x, "x", name)
     least = {"n_clusters": n_clusters, "iterations": iterations, "rows_per_cluster": rows_per_cluster, "rows": len(x)}
     for what, value in least.items():
@@ -163,9 +165,7 @@ def fit_kmeans(
     wanted = max(1, min(n_clusters, len(x) // rows_per_cluster))
     generator = torch.Generator().manual_seed(seed)
     rows = _Read.of(x, device, generator, name) if isinstance(x, Pieces) else _Held.of(x, device, generator, name)
-    if method == "minibatch":
-        if isinstance(rows, _Read):
-            raise MultiresError(f"{said(name)}method minibatch holds all rows: use lloyd for rows in pieces")
+    if isinstance(rows, _Held) and method == "minibatch":
         centers = _minibatch(rows.rows, wanted, seed, batch_size)
     else:
         centers = _seed_centers(rows.first(max(8 * wanted, 2048)), wanted, generator)
