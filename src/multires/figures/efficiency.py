@@ -37,8 +37,8 @@ _NAMES = {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "m
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 
-_LABEL_SIDES = {"mono": (True, True), "mono+aux": (True, False), "multi": (False, True), "multi+aux": (False, False)}
-"""Whether a condition's name stands to the right of its point, and whether above it; others have it over their interval.
+_RIGHT = {"mono": True, "multi": False}
+"""Whether an architecture's names stand to the right of its points; those of others stand over their intervals.
 
 HuBERT costs a little less than the control, and MR-HuBERT less still.
 """
@@ -195,8 +195,11 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 markerfacecolor=colour if filled else "white",
             )  # fmt: skip
             at, place, align = (row["cost"] + side, row["value"] + reach[1, 0]), (0, 5), "center"
-            if row["condition"] in _LABEL_SIDES:
-                right, above = _LABEL_SIDES[row["condition"]]
+            shape_name = row["condition"].removesuffix("+aux")
+            if shape_name in _RIGHT:
+                right = _RIGHT[shape_name]
+                pair = part[part["condition"].str.removesuffix("+aux") == shape_name]
+                above = row["condition"] == pair.loc[pair["value"].idxmax(), "condition"]
                 at, align = (row["cost"] + side, row["value"]), "left" if right else "right"
                 place = (8 if right else -8, 8 if above else -12)
             axis.annotate(
@@ -204,7 +207,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
             )
         axis.axvline(1, color=BASELINE, linewidth=0.8, linestyle=":")
         axis.set_title(f"{corpus}, {seeds}" if corpus else seeds)
-        axis.margins(x=0.3, y=0.15)
+        axis.margins(x=0.45, y=0.15)
         axis.set_xlabel("cost over the control's")
     axes.flat[0].set_ylabel(str(trade["score"].iloc[0]))
     first = trade.iloc[0]
