@@ -138,6 +138,7 @@ def test_statistics_are_merged_also_where_a_worker_hangs(client, tmp_path, capsy
 @pytest.mark.slow
 def test_a_cluster_gathers_the_same_statistics_of_speech(client, run, tmp_path, monkeypatch):
     """Frames and segments of every layer, in shares of chunks; an interrupted run goes on where it was."""
+    client.wait_for_workers(2, timeout=60)  # another test may just have started one anew
     monkeypatch.setattr(streaming, "_CHUNK_SECONDS", 10.0)
     monkeypatch.setattr(streaming, "_CHUNKS_EACH", 2)
     few = replace(run.corpus, utterances=run.corpus.utterances[::4])
