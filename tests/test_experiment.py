@@ -3,12 +3,22 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from multires import experiment
 from multires.errors import MultiresError
-from multires.experiment import CONDITIONS, SIZES, condition_config, main, main_experiment
+from multires.experiment import (
+    CONDITIONS,
+    LOG_MEL_SHAPE,
+    SIZES,
+    Targets,
+    condition_config,
+    main,
+    main_experiment,
+)
+from multires.experiment_queue import Job, status_table
 from multires.factorial import TASKS
-from multires.models.checkpoint import load_checkpoint
+from multires.models.checkpoint import load_checkpoint, read_header
 from multires.models.mr_hubert import MultiResHubert
 from multires.results import read_table
 
@@ -25,11 +35,11 @@ def test_the_four_u_shaped_conditions_have_the_same_parameters(size):
 
 
 @pytest.mark.parametrize("size", ["cpu", "gpu"])
-def test_twenty_models_fit_into_40_megabytes(size):
+def test_one_model_of_each_condition_fits_into_33_megabytes(size):
     parameters = sum(
         p.numel() for p in MultiResHubert(condition_config("multi+aux", SIZES[size]), seed=None).parameters()
     )
-    assert 20 * 2 * parameters < 39e6
+    assert 5 * 2 * parameters < 33e6
 
 
 def test_conditions_differ_in_what_the_table_says():
@@ -84,19 +94,42 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.slow
-def test_the_second_iteration_predicts_a_layer_of_the_first(tmp_path, monkeypatch):
+def test_units_of_a_model_are_computed_once_and_shared(tmp_path, monkeypatch):
     monkeypatch.setenv("MULTIRES_CACHE", str(tmp_path / "cache"))
-    size = replace(SIZES["smoke"], iterations=2, teacher="encoder.0.1")
-    loaded = experiment._load("embedded", None, size, False)
-    material = experiment._material(loaded, "embedded", "cpu", False)
-    found = experiment.train_all(material, size, ["multi+aux"], [3], tmp_path / "m", progress=False)
+    first = SIZES["smoke"]
+    _, material = experiment._load("embedded", None, first, "cpu", False)
+    (teacher,) = experiment.train_all(material, first, ["hubert"], [3], tmp_path / "a" / "models", progress=False)
+    size = replace(first, targets=Targets(str(teacher), "encoder.0.1"))
+    found = experiment.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
     (path,) = found
-    assert (tmp_path / "m" / "first-3.safetensors").exists()
-    model = load_checkpoint(path)
-    assert model.key == "embedded/multi+aux-3"
-    assert experiment.training_log(path)["resolution"].max() == 1
-    header = experiment.load_checkpoint(tmp_path / "m" / "first-3.safetensors")
-    assert not header.config.ratios
+    assert load_checkpoint(path).key == "embedded/multi+aux-3"
+    assert read_header(path)["units"] == "embedded/hubert-3 encoder.0.1"
+    monkeypatch.setattr(experiment, "_labeller", lambda *_: pytest.fail("units computed twice"))
+    experiment.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
+
+
+@pytest.mark.slow
+def test_workers_train_the_same_models_as_one_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTIRES_CACHE", str(tmp_path / "cache"))
+    smoke = SIZES["smoke"]
+    narrow = {"width": 16, "heads": 2, "ffn": 16, "final_dim": 8, "conv_pos": 4, "conv_pos_groups": 2}
+    size = replace(
+        smoke, recipe=replace(smoke.recipe, warm_steps=0, unmasked_weight=1.0), shape={**LOG_MEL_SHAPE, **narrow}
+    )
+    _, material = experiment._load("embedded", None, size, "cpu", False)
+    conditions = ["hubert", "multi+aux"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = experiment.train_all(material, size, conditions, [0], tmp_path / "a" / "models", progress=False)
+    torch.set_num_threads(threads)
+    beside = experiment.train_side_by_side(material, size, conditions, [0], tmp_path / "b", jobs=2, progress=False)
+    for one, other in zip(sorted(alone), sorted(beside), strict=True):
+        first, second = load_file(one), load_file(other)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
+    assert {
+        row["state"] for row in status_table([Job("hubert-0", "hubert", 0, 10, "mfcc-0-10")], tmp_path / "b" / "models")
+    } == {"done"}
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from multires.corpus import load_corpus
 from multires.errors import MultiresError, choose
-from multires.experiment import CONDITIONS, CORPORA, SIZES, Material, Size, estimate, train_all
-from multires.models.targets import load_speech
+from multires.experiment import CONDITIONS, CORPORA, SIZES, Size, _load, estimate, train_all
 
 
 def train_one(
@@ -59,10 +57,7 @@ def train_one(
     if corpus != "embedded" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
     folder = Path(out) / corpus / "models"
-    train, evaluation = CORPORA[corpus]
-    hours = chosen.hours if corpus == "embedded" else None
-    loaded = load_corpus(corpus, data, splits=[*train, *evaluation], hours=hours, progress=progress)
-    material = Material(*(load_speech(loaded, part, device=device, progress=progress) for part in (train, evaluation)))
+    _, material = _load(corpus, data, chosen, device, progress)
     print(estimate(material, chosen, [condition], [seed], device), flush=True)
     if estimate_only:
         return folder / f"{condition}-{seed}.safetensors"

@@ -14,7 +14,7 @@ from multires.corpus.utterance import Corpus, Utterance
 from multires.errors import MultiresError
 from multires.models import pretrain as module
 from multires.models.checkpoint import load_checkpoint, read_header
-from multires.models.mr_hubert import MultiResHubert, preset
+from multires.models.mr_hubert import LOG_MEL_GEOMETRY, MultiResHubert, preset
 from multires.models.pretrain import (
     LOG_COLUMNS,
     Batches,
@@ -155,15 +155,97 @@ def test_predictions_at_both_resolutions_are_scored_against_their_targets(data):
     waveforms, labels = cut(speech, units, batch)
     mask = torch.from_numpy(mask_spans(*labels.shape, span=10, probability=0.8, rng=np.random.default_rng(0)))
     predicted = model.predict(waveforms, mask=mask)
-    scores, _ = masked_prediction(model, predicted, labels)
+    scores, others, _ = masked_prediction(model, predicted, labels, unmasked=True)
     outputs = predicted.resolutions
-    for head, (score, stride) in enumerate(zip(scores, (1, 2), strict=True)):
-        at = mask[:, ::stride]
+    for head, stride in enumerate((1, 2)):
         logits = model.logits(head, outputs[head].frames)
-        picked = torch.nn.functional.cross_entropy(logits[at], labels[:, ::stride][at])
-        assert score.loss.item() == pytest.approx(picked.item(), rel=1e-4)
-        assert score.frame_period == pytest.approx(0.02 * stride)
-    assert len(scores) == 2
+        target = labels[:, ::stride]
+        for score, at in ((scores[head], mask[:, ::stride]), (others[head], ~mask[:, ::stride])):
+            picked = torch.nn.functional.cross_entropy(logits[at], target[at], reduction="sum")
+            assert score.loss.item() == pytest.approx(picked.item(), rel=1e-4)
+            assert int(score.count) == int(at.sum())
+            assert int(score.hits) == int((logits[at].argmax(1) == target[at]).sum())
+            assert score.frame_period == pytest.approx(0.02 * stride)
+    assert len(scores) == len(others) == 2
+    assert masked_prediction(model, predicted, labels)[1] == []
+
+
+def test_the_loss_is_summed_over_resolutions_and_divided_by_fine_frames(data):
+    """As fairseq's criterion: sums of all heads over the sample size of the finest, each kind with its weight."""
+    speech, units = data
+    recipe = replace(RECIPE, dropout=0.0, masked_weight=1.0, unmasked_weight=0.5, auxiliary_weight=2.0)
+    training = module._Training(
+        config("multi"), speech, units, recipe, 0, None, None, module.Processes(torch.device("cpu"))
+    )
+    model = MultiResHubert(config("multi"), seed=0)
+    batch = training.batches[0]
+    waveforms, labels = cut(speech, units, batch)
+    mask = torch.from_numpy(
+        mask_spans(*labels.shape, span=10, probability=recipe.mask_probability, rng=np.random.default_rng([0, 3, 0]))
+    )
+    masked, others, penalty = masked_prediction(model, model.predict(waveforms, mask=mask), labels, unmasked=True)
+    total = sum(
+        weight * scale * score.loss
+        for scores, weight in ((masked, 1.0), (others, 0.5))
+        for score, scale in zip(scores, (1.0, 2.0), strict=True)
+    )
+    (total / labels.numel() + recipe.feature_penalty * penalty).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    training.model.train()
+    training.advance()
+    for (name, wanted), found in zip(model.named_parameters(), training.model.parameters(), strict=True):
+        if wanted.grad is not None and found.grad is not None:
+            torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-3, atol=1e-6, msg=name)
+    assert float(norm) > 0
+
+
+LOG_MEL = {"front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY}
+
+
+def test_a_log_mel_model_trains_with_masked_bands_and_reads_its_file_again(data, tmp_path):
+    speech, units = data
+    recipe = replace(RECIPE, band_masks=2, unmasked_weight=1.0)
+    shape = config("multi", **LOG_MEL)
+    path = pretrain(shape, speech, units, recipe, seed=0, out=tmp_path / "m.safetensors", key="m",
+                    held_out=(speech, units), progress=False)  # fmt: skip
+    model = load_checkpoint(path)
+    assert model.config == shape
+    log = training_log(path)
+    assert log["unmasked_loss"].notna().all()
+    assert not any(name.startswith("waveform_encoder") for name in model.state_dict())
+    samples = speech.utterance(0)[None]
+    assert next(iter(model.layers)).name == "input"
+    assert model(samples).frames["input"].shape[1] == speech.frames[0]
+
+
+def test_bands_are_masked_in_both_stacked_frames():
+    frames = torch.ones(50, 4, 160)
+    masked = module.mask_bands(frames, masks=1, width=20, rng=np.random.default_rng(0))
+    assert torch.equal(masked[..., :80], masked[..., 80:])
+    assert torch.equal(masked[:, :1].expand_as(masked), masked)
+    widths = (masked[:, 0, :80] == 0).sum(1)
+    assert widths.min() == 0
+    assert widths.max() == 20
+    assert float(widths.float().mean()) == pytest.approx(10, abs=2.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"learning_rate": 1e-3}, "learning_rate 0.002 instead of 0.001"), ({"steps": 7}, "steps 6 instead of 7"),
+     ({"unmasked_weight": 1.0}, "unmasked_weight")],
+)  # fmt: skip
+def test_a_model_of_another_recipe_is_not_taken_for_the_one_asked_for(data, tmp_path, change, words):
+    speech, units = data
+    out = tmp_path / "m.safetensors"
+    arguments = {"seed": 0, "out": out, "key": "m", "progress": False}
+    pretrain(config(), speech, units, RECIPE, **arguments)
+    with pytest.raises(MultiresError, match=words):
+        pretrain(config(), speech, units, replace(RECIPE, **change), **arguments)
+    with pytest.raises(MultiresError, match="seed '0' instead of '1'"):
+        pretrain(config(), speech, units, RECIPE, **{**arguments, "seed": 1})
+    with pytest.raises(MultiresError, match="another architecture"):
+        pretrain(config("multi"), speech, units, RECIPE, **arguments)
+    assert pretrain(config(), speech, units, RECIPE, **arguments) == out
 
 
 # -- conditions --------------------------------------------------------------------------------------------------------

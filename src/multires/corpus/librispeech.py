@@ -12,6 +12,9 @@ from multires.corpus.spread import spread
 from multires.corpus.utterance import Corpus
 from multires.errors import MultiresError, choose
 
+SUFFIXES = (".flac", ".opus", ".ogg", ".wav")
+"""The corpus is FLAC; smaller copies in other formats are read too. Of one utterance in two formats the first counts."""
+
 _LAYOUT = "LibriSpeech/<split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac"
 
 
@@ -52,10 +55,23 @@ def load_librispeech(
 
 
 def _splits(base: Path) -> list[str]:
-    """Sub-folders that hold speakers, chapters and FLAC files."""
+    """Sub-folders that hold speakers, chapters and audio files."""
     if not base.is_dir():
         return []
-    return sorted(place.name for place in base.iterdir() if place.is_dir() and any(place.glob("*/*/*.flac")))
+    return sorted(
+        place.name
+        for place in base.iterdir()
+        if place.is_dir() and any(file.suffix in SUFFIXES for file in place.glob("*/*/*-*.*"))
+    )
+
+
+def _audio(chapter: Path) -> list[Path]:
+    """A chapter's audio files in order, one for each utterance."""
+    found: dict[str, Path] = {}
+    for suffix in SUFFIXES:
+        for path in sorted(chapter.glob(f"*{suffix}")):
+            found.setdefault(path.stem, path)
+    return [found[stem] for stem in sorted(found)]
 
 
 def _alignments(root: Path, base: Path, given: str | Path | None) -> Path | None:
@@ -72,7 +88,7 @@ def _split(base: Path, split: str, grids: Path | None) -> tuple[list[Candidate],
     for chapter in sorted(place for place in (base / split).glob("*/*") if place.is_dir()):
         transcripts, problems = _transcripts(chapter)
         skipped += [(relative(error.path, base.parent), error.reason) for error in problems]
-        for audio in sorted(chapter.glob("*.flac")):
+        for audio in _audio(chapter):
             if audio.stem not in transcripts:
                 skipped.append((relative(audio, base.parent), "has no transcript; kept without one"))
             place = Path(chapter.parent.name, chapter.name, f"{audio.stem}.TextGrid")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from multires.models.acoustic import LogMel
 from multires.models.products import Linear, attention, product
 
 Record = Callable[[str, Tensor, Tensor], None]
@@ -222,6 +223,42 @@ def _convolved(
 def _gelu(x: Tensor) -> Tensor:
     """GELU, in place where no gradient is wanted."""
     return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
+
+
+class LogMelFrontEnd(nn.Module):
+    """Two stacked 10 ms log-mel frames for each 20 ms frame, normalized by utterance (MelHuBERT, arXiv 2211.09944).
+
+    Log-mel frame k is computed from 25 ms centered on sample ``160 k + 120``, so that frame i of the output, which
+    stacks frames ``2 i`` and ``2 i + 1``, is centered where frame i of the published waveform encoder is, and there
+    are as many. At either end, 80 samples of silence are assumed. Each band has zero mean and unit variance over the
+    utterance's own frames. There are no parameters; everything is computed in float32.
+    """
+
+    MARGIN = 80
+    """Samples assumed before the first and after the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Not a sub-module: its filters stay in float32 whatever type the model is brought to.
+        self._bands = (LogMel(),)
+
+    def forward(
+        self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "batch frames channels"]:
+        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
+        batch, samples = waveforms.shape
+        if lengths is None:
+            lengths = torch.full((batch,), samples, device=waveforms.device)
+        waveforms = waveforms.float() * own_frames(lengths, samples)
+        bands = self._bands[0].to(waveforms.device)
+        x = bands.log_mel(F.pad(waveforms, (self.MARGIN, self.MARGIN)))
+        frames = (samples - 400) // 320 + 1
+        x = x[:, : 2 * frames]
+        own = own_frames(2 * ((lengths - 400) // 320 + 1), 2 * frames)[..., None]
+        count = own.sum(1, keepdim=True)
+        x = (x - (x * own).sum(1, keepdim=True) / count) * own
+        deviation = (x.square().sum(1, keepdim=True) / count).sqrt()
+        return (x / deviation.clamp_min(1e-3)).reshape(batch, frames, -1)
 
 
 class PositionalConvolution(nn.Module):

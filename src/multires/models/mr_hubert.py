@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from multires.errors import MultiresError, choose
+from multires.models.acoustic import BANDS
 from multires.models.encoder import (
+    LogMelFrontEnd,
     PositionalConvolution,
     Record,
     Regularization,
@@ -33,6 +35,9 @@ SAMPLE_RATE = 16_000
 CONVOLUTIONS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 """The published waveform encoder: 400 samples a frame, 320 from frame to frame."""
 
+LOG_MEL_GEOMETRY = ((2 * BANDS, 400, 320),)
+"""A log-mel front end as one convolution: its frames have the published waveform encoder's places and number."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -40,6 +45,10 @@ class ModelConfig:
 
     Attributes
     ----------
+    front_end
+        ``waveform``: frames from strided convolutions over samples (HuBERT). ``log_mel``: two stacked 10 ms log-mel
+        frames, without parameters (MelHuBERT, arXiv 2211.09944; see `LogMelFrontEnd`); `convolutions` must then be
+        `LOG_MEL_GEOMETRY`.
     convolutions
         ``(channels, kernel, stride)`` of the waveform encoder.
     extractor_norm
@@ -78,6 +87,7 @@ class ModelConfig:
     ffn: int
     depths: tuple[int, ...]
     ratios: tuple[tuple[int, int], ...] = ()
+    front_end: Literal["waveform", "log_mel"] = "waveform"
     convolutions: tuple[tuple[int, int, int], ...] = CONVOLUTIONS
     extractor_norm: str = "group"
     conv_bias: bool = False
@@ -95,6 +105,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         choose("extractor_norm", self.extractor_norm, ("group", "layer"))
+        choose("front_end", self.front_end, ("waveform", "log_mel"))
+        _require(
+            self.front_end == "waveform" or self.convolutions == LOG_MEL_GEOMETRY,
+            "convolutions", f"{LOG_MEL_GEOMETRY} with a log-mel front end", self.convolutions,
+        )  # fmt: skip
         positive = ("width", "heads", "ffn", "sampler_kernel", "conv_pos", "conv_pos_groups", "final_dim")
         for name in positive:
             _require(_is_count(getattr(self, name)), name, "a positive whole number", getattr(self, name))
@@ -129,6 +144,11 @@ class ModelConfig:
             "classes", f"{heads} positive whole numbers, one for each head", self.classes,
         )  # fmt: skip
         _require(self.logit_temperature > 0, "logit_temperature", "a positive number", self.logit_temperature)
+
+    @property
+    def first_layer(self) -> str:
+        """The name of the layer before the Transformer: ``conv``, or ``input`` with a log-mel front end."""
+        return "conv" if self.front_end == "waveform" else "input"
 
     @property
     def hop(self) -> int:
@@ -272,7 +292,7 @@ class MultiResHubert(LayeredModel):
     block's output is added to its input; going up, the matching encoder's output is added to each decoder's.
     Without ratios there is one block and nothing is added: HuBERT (arXiv 2106.07447).
 
-    `layers` are ``conv``, the local features z that the layer-wise literature starts from (the waveform encoder's
+    `layers` are ``conv`` (with a log-mel front end ``input``), the local features z that the layer-wise literature starts from (the waveform encoder's
     frames after layer norm, before the projection to the Transformer's width), then every Transformer layer's output.
     `trace` gives beside them ``projected`` (the Transformer's input), ``down.0``, ``up.0``, ... (each sampler's output,
     in the order of computation) and ``resolution.0``, ... (each resolution's final output, finest first).
@@ -307,7 +327,11 @@ class MultiResHubert(LayeredModel):
         self.regularization = regularization or Regularization()
         self.key, self.description, self.trained = key, description, trained
         channels = config.convolutions[-1][0]
-        self.waveform_encoder = WaveformEncoder(config.convolutions, config.extractor_norm, config.conv_bias)
+        self.waveform_encoder: nn.Module = (
+            LogMelFrontEnd()
+            if config.front_end == "log_mel"
+            else WaveformEncoder(config.convolutions, config.extractor_norm, config.conv_bias)
+        )
         self.feature_norm = nn.LayerNorm(channels)
         self.projection = nn.Linear(channels, config.width) if channels != config.width else nn.Identity()
         self.mask_embedding = nn.Parameter(torch.empty(config.width))
@@ -341,7 +365,7 @@ class MultiResHubert(LayeredModel):
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """``conv``, then every Transformer layer in the order of computation.
+        """``conv`` (``input`` with a log-mel front end), then every Transformer layer in the order of computation.
 
         Frame i of ``conv`` covers samples ``320 i`` to ``320 i + 400`` (published waveform encoder) and is centred
         12.5 ms after the first; a frame at twice the period stands for two of these and is centred between them.
@@ -349,7 +373,8 @@ class MultiResHubert(LayeredModel):
         config = self.config
         center = config.receptive_field / 2 / SAMPLE_RATE
         periods = config.frame_periods
-        found = [Layer("conv", "conv", "conv", 0, periods[0], config.convolutions[-1][0], center)]
+        first = config.first_layer
+        found = [Layer(first, first, first, 0, periods[0], config.convolutions[-1][0], center)]
         labels = {"encoder": 0, "middle": 0, "decoder": 0}
         for block, depth, resolution in zip(config.blocks, config.depths, config.block_resolutions, strict=True):
             kind = block.partition(".")[0]
@@ -446,8 +471,8 @@ class MultiResHubert(LayeredModel):
     ) -> TrainingOutputs:
         config = self.config
         penalty = _own_mean_square(features, counts[0] if padded else None)
-        features = self.feature_norm(features)
-        record("conv", features, counts[0])
+        features = self.feature_norm(features.to(self.feature_norm.weight.dtype))
+        record(config.first_layer, features, counts[0])
         x = self.projection(features)
         record("projected", x, counts[0])
         x = F.dropout(x, self.regularization.input_dropout, self.training)
@@ -507,7 +532,7 @@ class MultiResHubert(LayeredModel):
 
     def _features(self, waveforms: Tensor, lengths: Tensor | None) -> Tensor:
         scale = self.regularization.feature_gradient
-        if scale == 0.0:
+        if scale == 0.0 or self.config.front_end == "log_mel":
             with torch.no_grad():
                 return self.waveform_encoder(waveforms, lengths)
         features = self.waveform_encoder(waveforms, lengths)

@@ -150,8 +150,8 @@ def load_torchaudio(name: str) -> Hooked:
     return wrap_torchaudio(inner, normalize=normalize, key=f"torchaudio:{name}", description=f"{name} of torchaudio")
 
 
-def load_transformers(name: str) -> Hooked:
-    """A HuBERT, wav2vec 2.0 or WavLM model of transformers, by folder or by name on its hub.
+def load_transformers(name: str) -> LayeredModel:
+    """A HuBERT, wav2vec 2.0 or WavLM model of transformers or Whisper's encoder, by folder or by name on its hub.
 
     Raises
     ------
@@ -171,7 +171,14 @@ def load_transformers(name: str) -> Hooked:
             f"transformers cannot load {name} ({reason}): give a folder with config.json, the weights and "
             "preprocessor_config.json"
         ) from error
-    kind = choose("kind of transformers model", model.config.model_type, ("hubert", "wav2vec2", "wavlm"))
+    kind = choose("kind of transformers model", model.config.model_type, ("hubert", "wav2vec2", "wavlm", "whisper"))
+    if kind == "whisper":
+        from multires.models.whisper import WhisperEncoder
+
+        return WhisperEncoder(
+            model.encoder.float().eval(), extractor, key=f"transformers:{name}",
+            description=f"encoder of Whisper, of transformers from {name}",
+        )  # fmt: skip
     projection = model.feature_projection
     norm = getattr(projection, "layer_norm", None)
     if norm is None:

@@ -11,7 +11,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,23 @@ from tqdm.auto import tqdm
 
 from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
-from multires.models.checkpoint import read_header, save_model
+from multires.models.acoustic import BANDS
+from multires.models.checkpoint import read_config, read_header, save_model
 from multires.models.encoder import Regularization
 from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs, shape_name
 from multires.models.processes import Processes
 from multires.models.targets import HOP, WINDOW, Cepstra, Speech, Units
 from multires.storage import making, replace_file
 
-LOG_COLUMNS = ("step", "part", "resolution", "frame_period", "loss", "accuracy", "rate", "learning_rate")
-"""Of the training log: part is train or held out, rate is audio-seconds per second, accuracy is of masked frames."""
+LOG_COLUMNS = (
+    "step", "part", "resolution", "frame_period", "loss", "accuracy", "rate", "learning_rate", "unmasked_loss",
+    "unmasked_accuracy",
+)  # fmt: skip
+"""Columns of the training log.
+
+`part` is train or held out, `rate` is audio-seconds per second, `loss` (nats per frame) and `accuracy` are of masked
+frames; the last two are of the other frames, NaN where these have no weight in the loss.
+"""
 
 _GRID = 4
 """Frames: crops begin on the grid of the coarsest resolution in use (80 ms), in every condition."""
@@ -59,8 +67,15 @@ class Recipe:
     feature_penalty, feature_gradient
         Weight of the mean square of the waveform encoder's output; share of the gradient that reaches it. With 0 it
         stays as the warm start left it, and its frames are computed once, over whole utterances.
+    masked_weight, unmasked_weight
+        Weights of the loss on masked and on other frames (fairseq's `pred_masked_weight` and `pred_nomask_weight`).
+        Losses are summed over frames and resolutions and divided by the number of frames of the finest resolution that
+        have a weight, as fairseq's criterion does.
     auxiliary_weight
-        Of the loss at each resolution below the finest, where there is one.
+        Weight of the loss at each resolution below the finest, where there is one.
+    band_masks, band_mask_width
+        Stretches of mel bands set to their mean in each crop, and the largest width of one (SpecAugment,
+        arXiv 1904.08779, frequency masking); with a log-mel front end only.
     dropout, layerdrop
         Of the Transformer.
     classes, context
@@ -86,7 +101,11 @@ class Recipe:
     mask_probability: float = 0.8
     feature_penalty: float = 10.0
     feature_gradient: float = 0.1
+    masked_weight: float = 1.0
+    unmasked_weight: float = 0.0
     auxiliary_weight: float = 1.0
+    band_masks: int = 0
+    band_mask_width: int = 20
     dropout: float = 0.0
     layerdrop: float = 0.0
     classes: int = 100
@@ -100,9 +119,23 @@ class Recipe:
     def __post_init__(self) -> None:
         choose("schedule", self.schedule, ("linear", "cosine"))
         choose("precision", self.precision, ("auto", "float32", "bfloat16"))
-        for name in ("steps", "batch_seconds", "learning_rate", "clip", "mask_span", "classes", "log_every"):
+        for name in (
+            "steps",
+            "batch_seconds",
+            "learning_rate",
+            "clip",
+            "mask_span",
+            "classes",
+            "log_every",
+            "masked_weight",
+        ):
             if not getattr(self, name) > 0:
                 raise MultiresError(f"the recipe's {name} must be above 0, not {getattr(self, name)!r}")
+        for name in ("unmasked_weight", "auxiliary_weight", "band_masks"):
+            if not getattr(self, name) >= 0:
+                raise MultiresError(f"the recipe's {name} must be at least 0, not {getattr(self, name)!r}")
+        if not 1 <= self.band_mask_width <= BANDS:
+            raise MultiresError(f"the recipe's band_mask_width must be 1 to {BANDS}, not {self.band_mask_width!r}")
         for name in ("warmup", "mask_probability", "feature_gradient", "dropout", "layerdrop"):
             if not 0 <= getattr(self, name) <= 1:
                 raise MultiresError(f"the recipe's {name} must be between 0 and 1, not {getattr(self, name)!r}")
@@ -237,9 +270,33 @@ def frame_places(speech: Speech, batch: Batch) -> Int[Tensor, "batch frames"]:
 
 
 @torch.no_grad()
-def local_frames(model: MultiResHubert, speech: Speech) -> Float[Tensor, "frames channels"]:
-    """The waveform encoder's frames of all utterances, end to end as in `Speech.frame_starts`."""
-    return torch.cat([model.waveform_encoder(speech.utterance(i)[None], None)[0] for i in range(len(speech.lengths))])
+def local_frames(model: MultiResHubert, speech: Speech, *, progress: bool = False) -> Float[Tensor, "frames channels"]:
+    """The front end's frames of all utterances, end to end as in `Speech.frame_starts`; log-mel ones in float16."""
+    parameterless = model.config.front_end == "log_mel"
+    channels = model.config.convolutions[-1][0]
+    dtype = torch.float16 if parameterless else torch.float32
+    frames = torch.empty(int(speech.frame_starts[-1]), channels, dtype=dtype, device=speech.samples.device)
+    bar = tqdm(speech.frame_starts[:-1].tolist(), desc="front end", unit="utterance", disable=not progress)
+    for index, start in enumerate(bar):
+        found = model.waveform_encoder(speech.utterance(index)[None], None)[0]
+        frames[start : start + len(found)] = found
+    return frames
+
+
+def mask_bands(
+    frames: Float[Tensor, "batch frames channels"], *, masks: int, width: int, rng: np.random.Generator
+) -> Float[Tensor, "batch frames channels"]:
+    """Stacked log-mel frames with some bands of each crop set to their mean, zero (arXiv 1904.08779, section 2).
+
+    Each of `masks` stretches covers 0 to `width` neighboring bands, in both of the stacked 10 ms frames.
+    """
+    keep = np.ones((len(frames), BANDS), dtype=np.float32)
+    for row in keep:
+        for _ in range(masks):
+            size = int(rng.integers(0, width + 1))
+            first = int(rng.integers(0, BANDS - size + 1))
+            row[first : first + size] = 0.0
+    return frames * torch.from_numpy(np.tile(keep, 2)).to(frames.device)[:, None]
 
 
 def targets_at(units: Int[Tensor, "batch fine"], frames: int, frame_period: float) -> Int[Tensor, "batch frames"]:
@@ -251,28 +308,45 @@ def targets_at(units: Int[Tensor, "batch fine"], frames: int, frame_period: floa
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and accuracy over the masked frames of one resolution of a batch, and how many these are."""
+    """Sums over the frames of one kind (masked or not) at one resolution of a batch.
+
+    Attributes
+    ----------
+    frame_period
+        Seconds.
+    count, loss, hits
+        Frames, the sum of their cross-entropies (nats), and how many are recognized.
+    """
 
     frame_period: float
     count: Int[Tensor, ""]
     loss: Float[Tensor, ""]
-    accuracy: Float[Tensor, ""]
+    hits: Int[Tensor, ""]
 
 
 def masked_prediction(
     model: MultiResHubert,
     outputs: TrainingOutputs,
     units: Int[Tensor, "batch frames"],
-) -> tuple[list[Score], Float[Tensor, ""]]:
-    """The score at each resolution that has a head, finest first, and the feature penalty."""
-    scores = []
+    *,
+    unmasked: bool = False,
+) -> tuple[list[Score], list[Score], Float[Tensor, ""]]:
+    """Scores of masked frames at each resolution that has a head, finest first; of other frames; the feature penalty.
+
+    The second list is empty unless `unmasked`.
+    """
+    scores: tuple[list[Score], list[Score]] = ([], [])
     for head, resolution in enumerate(outputs.resolutions[: len(model.heads)]):
         assert resolution.mask is not None
-        target = targets_at(units, resolution.frames.shape[1], resolution.frame_period)[resolution.mask]
-        logits = model.logits(head, resolution.frames[resolution.mask])
-        hit = (logits.argmax(1) == target).float().mean()
-        scores.append(Score(resolution.frame_period, resolution.mask.sum(), F.cross_entropy(logits, target), hit))
-    return scores, outputs.feature_penalty
+        targets = targets_at(units, resolution.frames.shape[1], resolution.frame_period)
+        for kind, chosen in zip(
+            scores, (resolution.mask, ~resolution.mask) if unmasked else (resolution.mask,), strict=False
+        ):
+            target = targets[chosen]
+            logits = model.logits(head, resolution.frames[chosen])
+            loss = F.cross_entropy(logits, target, reduction="sum")
+            kind.append(Score(resolution.frame_period, chosen.sum(), loss, (logits.argmax(1) == target).sum()))
+    return *scores, outputs.feature_penalty
 
 
 def pretrain(
@@ -288,6 +362,7 @@ def pretrain(
     warm: Mapping[str, Tensor] | None = None,
     progress: bool = True,
     stop_after: int | None = None,
+    report: Callable[[int, float], None] | None = None,
 ) -> Path:
     """Train one model and write it, with how it came about, as safetensors.
 
@@ -303,11 +378,13 @@ def pretrain(
     speech, units
         To train on; `held_out`, the same of other speakers, is scored in the log.
     out
-        The safetensors file. Where it is there already, nothing is done.
+        The safetensors file. Where it is there already, made by the same recipe, nothing is done.
     key
         The name under which the model will be known.
     warm
         Initial values by parameter name from `warm_start`, in place of those of the seed.
+    report
+        Called after every step with the number of steps done and the audio-seconds of the step.
     stop_after
         Steps after which to write the checkpoint and return without a model, for tests and for measuring speed.
 
@@ -319,10 +396,11 @@ def pretrain(
     Raises
     ------
     MultiresError
-        Where the configuration does not fit the units, or a checkpoint belongs to another training.
+        Where the configuration does not fit the units, or `out` or its checkpoint belongs to another training.
     """
     out = Path(out)
     if out.exists():
+        check_finished(out, config, speech, units, recipe, seed)
         return out
     if set(config.classes) != {units.classes} or config.hop != HOP or config.receptive_field != WINDOW:
         raise MultiresError(
@@ -335,6 +413,7 @@ def pretrain(
     alone = making(out) if team.first else contextlib.nullcontext()
     with alone, _reproducible(speech.samples.device), _interrupts() as interrupted:
         if team.count == 1 and out.exists():  # another process was at it
+            check_finished(out, config, speech, units, recipe, seed)
             return out
         training = _Training(config, speech, units, recipe, seed, held_out, warm, team)
         if checkpoint.exists():
@@ -345,6 +424,8 @@ def pretrain(
             while training.step < end and not team.any(interrupted.is_set()):
                 bar.set_postfix(training.advance(), refresh=False)
                 bar.update()
+                if report is not None:
+                    report(training.step, training.batch_seconds)
                 if time.monotonic() - saved > _SAVE_SECONDS:
                     training.save(checkpoint)
                     saved = time.monotonic()
@@ -392,15 +473,18 @@ class _Training:
             ],
             betas=recipe.betas,
             eps=1e-6,
-            fused=self.device.type == "cuda",
+            fused=True,
         )
         self.batches = Batches(speech, recipe, seed)
         self.held_out = held_out
         self.frames: dict[str, Tensor] = {}
-        if recipe.feature_gradient == 0.0:
-            parts = [speech] if held_out is None else [speech, held_out[0]]
+        parts = [speech] if held_out is None else [speech, held_out[0]]
+        if config.front_end == "log_mel":
+            self.frames = {part.fingerprint: _log_mel_frames(self.model, part) for part in parts}
+        elif recipe.feature_gradient == 0.0:
             self.frames = {part.fingerprint: local_frames(self.model, part) for part in parts}
         self.step = 0
+        self.batch_seconds = 0.0
         self.log: list[dict[str, float | str]] = []
         self._sums: list[Tensor] = []
         self._seconds, self._since = 0.0, time.monotonic()
@@ -416,11 +500,16 @@ class _Training:
         batch = self.batches[self.step]
         torch.manual_seed(_number(self.seed, 2, self.step) + self.team.rank)
         rows, share = self.team.share(len(batch.utterances))
-        scores, penalty = self._predict(self.speech, self.units, batch, [self.seed, 3, self.step], rows)
-        counts = torch.stack([score.count for score in scores]) * float(share > 0)
-        weights = counts / self.team.summed(counts)
-        losses = torch.stack([score.loss for score in scores]) * weights
-        loss = losses[0] + losses[1:].sum() * recipe.auxiliary_weight + recipe.feature_penalty * penalty * share
+        masked, others, penalty = self._predict(self.speech, self.units, batch, [self.seed, 3, self.step], rows)
+        found = [_sums(masked), _sums(others)] if others else [_sums(masked)]
+        # Sums over all processes of (count, loss, hits) by kind and resolution; the loss itself is this process's part.
+        totals = self.team.summed(torch.stack(found).detach() * float(share > 0))
+        frames = totals[:, 0, 0].sum()
+        weights = torch.ones(len(masked))
+        weights[1:] = recipe.auxiliary_weight
+        loss = recipe.feature_penalty * penalty * share
+        for kind, weight in zip(found, (recipe.masked_weight, recipe.unmasked_weight), strict=False):
+            loss = loss + weight * float(share > 0) * (kind[:, 1] * weights.to(kind.device)).sum() / frames
         self.optimiser.zero_grad()
         loss.backward()
         self.team.sum_gradients(self.model)
@@ -429,20 +518,20 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        found = torch.stack([losses.detach(), torch.stack([score.accuracy for score in scores]) * weights], dim=1)
-        self._sums.append(self.team.summed(found))
+        self._sums.append(totals)
+        self.batch_seconds = batch.seconds
         self._seconds += batch.seconds
         self.step += 1
         if self.step % recipe.log_every == 0 or self.step == recipe.steps:
-            self._write_rows([score.frame_period for score in scores], rate)
+            self._write_rows([score.frame_period for score in masked], rate)
         return (
             {"loss": f"{self.log[-1]['loss']:.3f}", "accuracy": f"{self.log[-1]['accuracy']:.3f}"} if self.log else {}
         )
 
     def _predict(
         self, speech: Speech, units: Units, batch: Batch, stream: list[int], rows: np.ndarray | slice = slice(None)
-    ) -> tuple[list[Score], Tensor]:
-        """The scores of some rows of a batch, whose mask is drawn for all of it."""
+    ) -> tuple[list[Score], list[Score], Tensor]:
+        """The scores of some rows of a batch, whose mask is drawn for all of it; bands are masked in training only."""
         rng = np.random.default_rng(stream)
         mask = mask_spans(
             len(batch.utterances), batch.frames,
@@ -453,21 +542,28 @@ class _Training:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             if self.frames:
                 at = frame_places(speech, batch)
-                outputs = self.model.predict_from(self.frames[speech.fingerprint][at], masked)
-                return masked_prediction(self.model, outputs, units.labels[at].long())
-            waveforms, labels = cut(speech, units, batch)
-            return masked_prediction(self.model, self.model.predict(waveforms, mask=masked), labels)
+                frames, labels = self.frames[speech.fingerprint][at].float(), units.labels[at].long()
+                if self.recipe.band_masks and self.model.training:
+                    rng = np.random.default_rng([*stream, 6])
+                    frames = mask_bands(
+                        frames, masks=self.recipe.band_masks, width=self.recipe.band_mask_width, rng=rng
+                    )
+                outputs = self.model.predict_from(frames, masked)
+            else:
+                waveforms, labels = cut(speech, units, batch)
+                outputs = self.model.predict(waveforms, mask=masked)
+            return masked_prediction(self.model, outputs, labels, unmasked=self.recipe.unmasked_weight > 0)
 
     def _write_rows(self, periods: list[float], rate: float) -> None:
-        means = {"train": torch.stack(self._sums).mean(0).tolist()}
+        means = {"train": _means(torch.stack(self._sums).sum(0))}
         speed = self._seconds / max(time.monotonic() - self._since, 1e-9)
-        if not all(math.isfinite(loss) for loss, _ in means["train"]):
+        if not all(math.isfinite(values[0]) for values in means["train"]):
             raise MultiresError(f"the loss is not finite after step {self.step}: lower the recipe's learning_rate")
         if self.held_out is not None and self.recipe.held_out_batches:
             means["held out"] = self._score_held_out(*self.held_out)
-        for part, values in means.items():
-            for resolution, ((loss, accuracy), period) in enumerate(zip(values, periods, strict=True)):
-                row = (self.step, part, resolution, period, loss, accuracy, speed, rate)
+        for part, rows in means.items():
+            for resolution, ((loss, hit, *other), period) in enumerate(zip(rows, periods, strict=True)):
+                row = (self.step, part, resolution, period, loss, hit, speed, rate, *(other or (math.nan, math.nan)))
                 self.log.append(dict(zip(LOG_COLUMNS, row, strict=True)))
         self._sums, self._seconds, self._since = [], 0.0, time.monotonic()
 
@@ -476,10 +572,9 @@ class _Training:
         batches = Batches(speech, self.recipe, seed=0)
         self.model.eval()
         with torch.no_grad():
-            scored = [self._predict(speech, units, batches[i], [5, i])[0] for i in range(self.recipe.held_out_batches)]
+            scored = [self._predict(speech, units, batches[i], [5, i])[:2] for i in range(self.recipe.held_out_batches)]
         self.model.train()
-        table = [[torch.stack([score.loss, score.accuracy]) for score in scores] for scores in scored]
-        return torch.stack([torch.stack(row) for row in table]).mean(0).tolist()
+        return _means(torch.stack([torch.stack([_sums(kind) for kind in kinds if kind]) for kinds in scored]).sum(0))
 
     def save(self, path: Path) -> None:
         """Everything that the next step depends on, in one file, replaced in one step."""
@@ -521,9 +616,45 @@ class _Training:
             "corpus_fingerprint": self.speech.fingerprint,
             "corpus_seconds": f"{self.speech.seconds:.1f}",
             "units": self.units.source,
+            "units_fingerprint": self.units.fingerprint,
             "left_out": str(self.batches.left_out),
             "log": json.dumps([[_short(row[column]) for column in LOG_COLUMNS] for row in self.log]),
         }
+
+
+def check_finished(path: Path, config: ModelConfig, speech: Speech, units: Units, recipe: Recipe, seed: int) -> None:
+    """Check that a model was trained as asked: its configuration, recipe, seed, speech and units.
+
+    Raises
+    ------
+    MultiresError
+        Naming what differs.
+    """
+    header, made = read_config(path)
+    try:
+        then = Recipe(**{name: _as_tuple(value) for name, value in json.loads(header["recipe"]).items()})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise MultiresError(f"{path} does not say how it was trained: move it, or choose another folder") from error
+    different = [
+        f"{name} {getattr(then, name)!r} instead of {getattr(recipe, name)!r}"
+        for name in asdict(recipe)
+        if getattr(then, name) != getattr(recipe, name)
+    ]
+    if made != config:
+        different.append("another architecture")
+    for name, wanted in (("seed", str(seed)), ("corpus_fingerprint", speech.fingerprint)):
+        if header.get(name) != wanted:
+            different.append(f"{name} {header.get(name)!r} instead of {wanted!r}")
+    if header.get("units_fingerprint", units.fingerprint) != units.fingerprint:
+        different.append("other units to predict")
+    if different:
+        raise MultiresError(
+            f"{path} was trained otherwise ({'; '.join(different[:4])}): move it, or choose another folder"
+        )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def warm_start(
@@ -606,11 +737,39 @@ def training_log(path: str | Path) -> pd.DataFrame:
     header = read_header(Path(path))
     if "log" not in header:
         raise MultiresError(f"{path} holds no training log: it was not made by `multires pretrain`")
-    return pd.DataFrame(json.loads(header["log"]), columns=list(LOG_COLUMNS))
+    rows = json.loads(header["log"])
+    filled = [[*row, *[math.nan] * (len(LOG_COLUMNS) - len(row))] for row in rows]  # the last columns came later
+    return pd.DataFrame(filled, columns=list(LOG_COLUMNS))
 
 
-def _short(value: float | str) -> float | str:
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+_FRAMES: dict[str, Tensor] = {}
+"""Log-mel frames by the fingerprint of the speech: they depend on nothing that is trained."""
+
+
+def keep_frames(speech: Speech, frames: Float[Tensor, "frames channels"]) -> None:
+    """Use log-mel frames computed before, as `local_frames` gives them, for some speech in this process."""
+    _FRAMES[speech.fingerprint] = frames
+
+
+def _log_mel_frames(model: MultiResHubert, speech: Speech) -> Tensor:
+    if speech.fingerprint not in _FRAMES:
+        _FRAMES[speech.fingerprint] = local_frames(model, speech)
+    return _FRAMES[speech.fingerprint]
+
+
+def _sums(scores: list[Score]) -> Float[Tensor, "resolutions 3"]:
+    """Count, loss and hits at each resolution."""
+    return torch.stack([torch.stack([score.count.float(), score.loss, score.hits.float()]) for score in scores])
+
+
+def _means(sums: Float[Tensor, "kinds resolutions 3"]) -> list[list[float]]:
+    """For each resolution, loss and accuracy of each kind of frame."""
+    count, loss, hits = sums.unbind(-1)
+    return torch.stack([loss / count, hits / count], dim=-1).transpose(0, 1).flatten(1).tolist()
+
+
+def _short(value: float | str) -> float | str | None:
+    return (float(f"{value:.5g}") if math.isfinite(value) else None) if isinstance(value, float) else value
 
 
 @contextlib.contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torchaudio
 from jaxtyping import Float, Int
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import KMeans
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -21,7 +21,7 @@ from multires.models.layers import LayeredModel
 HOP, WINDOW = 320, 400
 """Samples from frame to frame and under a frame: those of the published waveform encoder, so that frames coincide."""
 
-_KMEANS_FRAMES = 300_000
+_KMEANS_FRAMES = 60_000
 
 
 def frame_count(samples: int) -> int:
@@ -101,9 +101,14 @@ class Speech:
 
 
 def load_speech(
-    corpus: Corpus, splits: Sequence[str], *, device: str | torch.device = "cpu", progress: bool = True
+    corpus: Corpus,
+    splits: Sequence[str],
+    *,
+    speakers: Collection[str] | None = None,
+    device: str | torch.device = "cpu",
+    progress: bool = True,
 ) -> Speech:
-    """The audio of some splits of a corpus, as 16-bit samples on the device.
+    """The audio of some splits of a corpus, and of these only some speakers', as 16-bit samples on the device.
 
     Utterances shorter than one frame are left out.
 
@@ -112,7 +117,7 @@ def load_speech(
     MultiresError
         Where the splits hold no utterance of one frame or more.
     """
-    chosen = [u for u in corpus if u.split in splits]
+    chosen = [u for u in corpus if u.split in splits and (speakers is None or u.speaker in speakers)]
     parts = []
     for utterance in tqdm(chosen, desc="reading speech", unit="utterance", disable=not progress):
         audio = utterance.audio
@@ -159,7 +164,7 @@ class Quantizer:
     Parameters
     ----------
     vectors
-        To fit to; more than 300,000 are sampled.
+        To fit to; more than 60,000 are sampled.
     classes
         Clusters.
     seed
@@ -176,7 +181,7 @@ class Quantizer:
         self.mean = torch.from_numpy(vectors.mean(0))
         self.deviation = torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
         scaled = (torch.from_numpy(vectors) - self.mean) / self.deviation
-        kmeans = MiniBatchKMeans(classes, batch_size=8192, n_init=3, max_iter=60, random_state=seed)
+        kmeans = KMeans(classes, n_init=1, max_iter=60, random_state=seed)
         self.centroids = torch.from_numpy(kmeans.fit(scaled.numpy()).cluster_centers_.astype(np.float32))
 
     def __call__(self, vectors: Float[Tensor, "frames dim"]) -> Int[Tensor, " frames"]:
@@ -194,7 +199,7 @@ class Labeller:
     features
         From one utterance's samples to ``(frames, dim)`` at 20 ms.
     speech
-        To fit the centroids to; an even sample of its utterances, about 300,000 frames.
+        To fit the centroids to; an even sample of its utterances, about 60,000 frames.
     classes, seed
         As for `Quantizer`.
     source
@@ -245,22 +250,28 @@ def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0,
 def layer_units(
     speech: Speech, model: LayeredModel, layer: str, classes: int, *, seed: int, progress: bool = True
 ) -> Labeller:
-    """Units of a later iteration, fitted to `speech`: k-means on a 20 ms layer of an earlier model.
+    """Units fitted to `speech`: k-means on a 20 ms layer of another model, a later iteration or a teacher.
+
+    Where the layer's frames have other centers than the waveform encoder's, each frame takes the layer's nearest.
 
     Raises
     ------
     MultiresError
         Where the model has no such layer, or not at 20 ms.
     """
-    periods = {known.name: known.frame_period for known in model.layers}
-    if abs(periods.get(layer, 0.0) - HOP / SAMPLE_RATE) > 1e-9:
-        fine = [name for name, period in periods.items() if abs(period - HOP / SAMPLE_RATE) < 1e-9]
+    known = {found.name: found for found in model.layers}
+    if layer not in known or abs(known[layer].frame_period - HOP / SAMPLE_RATE) > 1e-9:
+        fine = [name for name, found in known.items() if abs(found.frame_period - HOP / SAMPLE_RATE) < 1e-9]
         raise MultiresError(f"{model.key} has no 20 ms layer {layer!r}: choose one of {', '.join(fine)}")
     model = model.to(speech.samples.device).eval()
-    return Labeller(
-        lambda samples: model(samples[None]).frames[layer][0].float(), speech, classes, seed,
-        f"{model.key} {layer}", progress,
-    )  # fmt: skip
+    shift = round((WINDOW / 2 / SAMPLE_RATE - known[layer].first_center) / (HOP / SAMPLE_RATE))
+
+    def features(samples: Float[Tensor, " samples"]) -> Float[Tensor, "frames dim"]:
+        frames = model(samples[None]).frames[layer][0].float()
+        at = torch.arange(frame_count(len(samples)), device=frames.device) + shift
+        return frames[at.clamp(0, len(frames) - 1)]
+
+    return Labeller(features, speech, classes, seed, f"{model.key} {layer}", progress)
 
 
 def stack(x: Float[Tensor, "frames dim"], context: int) -> Float[Tensor, "frames stacked"]:
