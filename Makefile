@@ -54,17 +54,17 @@ lint: env ## check style, types, and that the notebooks match their sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m multires.notebooks check
+	$(BIN)/python -m multires.book.notebooks check
 
 format: env ## mend what `make lint` can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 notebooks: env ## write notebooks/*.ipynb anew from their .py sources
-	$(BIN)/python -m multires.notebooks sync
+	$(BIN)/python -m multires.book.notebooks sync
 
 readme: env ## write the README's verdicts and picture anew from the tables in the package
-	$(BIN)/python -m multires.readme write
+	$(BIN)/python -m multires.book.readme write
 
 experiment: env ## run the controlled experiment (downsampling x auxiliary loss)
 	$(BIN)/multires experiment

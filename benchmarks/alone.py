@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from multires.book.notebooks import checkout, sources
 from multires.errors import choose
-from multires.notebooks import checkout, sources
 
 
 def seconds_alone(notebook: Path) -> float:

@@ -26,7 +26,7 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 
-from multires.notebooks import checkout, sources
+from multires.book.notebooks import checkout, sources
 
 KERNEL = ("ipykernel", "ipywidgets")
 """What runs any notebook."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from multires.efficiency import timing
+from multires.efficiency.timing import Estimate
 from multires.errors import MultiresError
-from multires.measures import timing
-from multires.measures.timing import Estimate
 from multires.models import build_model
 from multires.models.mr_hubert import SAMPLE_RATE, SIZES
 from multires.results import processor_name

@@ -36,14 +36,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from multires import features, run, stages
+from multires.analysis import run, stages
+from multires.analysis.run import Run, open_run
 from multires.errors import MultiresError
-from multires.models import pretrain as training
+from multires.features import store
 from multires.models.download import fetch
-from multires.run import Run, open_run
+from multires.training import pretrain as training
 
 SHARD = 8.0
-"""Seconds of audio in a shard here, in place of `multires.features.SHARD_SECONDS`, so that a small run has several."""
+"""Seconds of audio in a shard here, in place of `multires.features.store.SHARD_SECONDS`, so that a small run has several."""
 
 SETTINGS = {
     "hours": 0.02, "frames": 200, "models": "untrained/mono-small", "views": "mel,phone", "folds": 4, "trials": 1,
@@ -116,14 +117,14 @@ def journalled(workspace: Path) -> Callable[[], dict[str, str]]:
     """The small run; the shards that it begins are noted in a file beside the workspace."""
 
     def work() -> dict[str, str]:
-        inner = features._run_shard
+        inner = store._run_shard
 
-        def noted(model: Any, layers: Any, shard: features.Shard, *rest: Any) -> Any:
+        def noted(model: Any, layers: Any, shard: store.Shard, *rest: Any) -> Any:
             with journal(workspace).open("a") as file:
                 file.write(f"{model.key} {shard}\n")
             return inner(model, layers, shard, *rest)
 
-        setattr(features, "_run_shard", noted)  # noqa: B010 (a plain assignment is a type error)
+        setattr(store, "_run_shard", noted)  # noqa: B010 (a plain assignment is a type error)
         return measured(workspace)
 
     return work
@@ -160,7 +161,7 @@ class Lab:
         self.home, self.kills = home, kills
         self.random = random.Random(seed)
         self._number = 0
-        features.SHARD_SECONDS = SHARD
+        store.SHARD_SECONDS = SHARD
         Child(lambda: len(small_run(self.workspace()).corpus), home).result()  # the speech is spoken once
         calm = self.workspace()
         begin = time.monotonic()
@@ -353,7 +354,7 @@ class Lab:
             def work(where: Path = where, change: str = change) -> Any:
                 if change == "seed":
                     return measured(where, seed=1)
-                run._code = lambda names: "another version"  # type: ignore[assignment]
+                run.code_digest = lambda: "another version"  # type: ignore[assignment]
                 return measured(where)
 
             found = Child(work, self.home).result()
@@ -415,7 +416,7 @@ def damage(path: Path, dice: random.Random) -> None:
 
 
 def smoke_config() -> Any:
-    from multires.experiment import SIZES, condition_config
+    from multires.experiment.run import SIZES, condition_config
 
     return condition_config("multi+aux", SIZES["smoke"])
 
@@ -513,7 +514,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
     import dask
     from distributed import Client, LocalCluster
 
-    from multires.engine import Cluster
+    from multires.runtime.engine import Cluster
 
     rows = []
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "logging.distributed": "error"})
@@ -570,7 +571,7 @@ def _fits(piece: int) -> int:
 
 FAULTS: dict[str, Callable[[Lab], Row]] = {
     "run": Lab.killed_extraction,
-    "zarr": lambda lab: lab.killed_write("SIGKILL in a zarr write", features, "_write_shard"),
+    "zarr": lambda lab: lab.killed_write("SIGKILL in a zarr write", store, "_write_shard"),
     "table-write": lambda lab: lab.killed_write("SIGKILL in the write of a table", run, "write_table"),
     "training": Lab.killed_training,
     "download": Lab.killed_download,

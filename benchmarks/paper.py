@@ -29,12 +29,13 @@ from urllib.parse import urlsplit
 
 import soundfile
 
-from multires import claims, stages
+from multires.analysis import stages
+from multires.analysis.run import Run, open_run
+from multires.book.landing import verdict_lines
 from multires.corpus import load_corpus, openslr
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment, Utterance
-from multires.landing import verdict_lines
 from multires.models.registry import published
-from multires.run import Run, open_run
+from multires.report import verdicts
 
 STAND_INS = {"hubert_base": "hubert", "mono_base": "4-4-4", "b4-a": "single target", "b5-a": "mono"}
 """The checkpoints of the profile, and the architecture among `benchmarks.reference.FAMILIES` that each has."""
@@ -158,7 +159,7 @@ def _known(archive: openslr.Archive, mirror: Path, kind: str) -> openslr.Archive
 def conclude(workspace: Path, *, progress: bool = True, **settings: Any) -> tuple[Run, str]:
     """The run of the profile, and its verdicts as the terminal shows them."""
     run = open_run("paper", workspace=workspace, progress=progress, **{**SMALL, **settings})
-    return run, verdict_lines(claims.summary(stages.claims(run).table))
+    return run, verdict_lines(verdicts.summary(stages.claims(run).table))
 
 
 def main() -> None:

@@ -28,15 +28,16 @@ import numpy as np
 import torch
 from distributed import Client, LocalCluster
 
-from multires import features
+from multires.analysis import streaming
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Segment, Utterance
-from multires.engine import LOCAL, Cluster, Engine
-from multires.features import FeatureStore, NamedModel, extract, fingerprint, segment_table
-from multires.measures import KMeans, Pieces, fit_kmeans, streaming
-from multires.measures.counting import count_total
+from multires.efficiency.counting import count_total
+from multires.features import store as features
+from multires.features.store import FeatureStore, NamedModel, extract, fingerprint, segment_table
+from multires.measures import KMeans, Pieces, fit_kmeans
 from multires.measures.statistics import CCAStatistics
 from multires.models import build_model, load_model
 from multires.results import processor_name
+from multires.runtime.engine import LOCAL, Cluster, Engine
 
 PHONES = ("aa", "b", "s", "t")
 FEWEST = 1_000

@@ -50,7 +50,9 @@ utterances = 0  # utterances of each split at most, spread over its speakers; 0 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import figures, findings, open_run, stages
+from multires import open_run
+from multires.analysis import stages
+from multires.report import figures, sentences
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -70,7 +72,7 @@ speech = stages.corpus_summary(run)
 speech.style.hide(axis="index").format(precision=1)
 
 # %% tags=["hide-input"]
-Markdown(findings.corpus(speech, run.corpus))
+Markdown(sentences.corpus(speech, run.corpus))
 
 # %% [markdown]
 # {numref}`fig-utterance` shows one utterance as the models receive it, with its words and phones. The rulers below show
@@ -147,16 +149,16 @@ run.features(first.name, first.seed).dataset("phone", ["conv"])
 # $$ (eq-participation)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Participation ratio of the frames of each layer, and how similar a frame is to the 80 ms around it. Bars span the seeds of the model and a bootstrap over speakers.", "name": "fig-spread"}, "image": {"alt": "Two panels of curves over depth: participation ratio, and similarity of a frame to the 80 ms around it, for each model."}}
-figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=findings.models(extraction.table))
+figures.extraction_summary(extraction.table, corpus=run.corpus.name, models=sentences.models(extraction.table))
 # %% tags=["hide-input"]
-Markdown(findings.extraction(extraction.table))
+Markdown(sentences.extraction(extraction.table))
 
 # %% [markdown]
 # **What would change this.** Another corpus (`profile`, `data`), other models (`models`), another sample (`seed`,
 # `frames`): all are parameters of this notebook.
 
 # %% tags=["hide-input"]
-Markdown(findings.extraction_conclusion(run.segments, run.corpus.name))
+Markdown(sentences.extraction_conclusion(run.segments, run.corpus.name))
 
 # %% [markdown]
 # Next: [what each layer is correlated with](02_cca).

@@ -54,8 +54,10 @@ word_vectors = ""  # file of word vectors in GloVe's text format, or acousticall
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import comparisons, figures, findings, open_run, stages
-from multires.experiment_tables import experiment_tables
+from multires import open_run
+from multires.analysis import comparisons, stages
+from multires.experiment.tables import experiment_tables
+from multires.report import figures, sentences
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -77,7 +79,7 @@ figures.use_style()
 # where $S_{xy}$ is the covariance of $X$ and $Y$. Then for the next best pair uncorrelated with the first, and so on.
 # With $\epsilon_x, \epsilon_y$ on the diagonals against noise, the $\rho_i$ are the singular values of
 # $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames can stream through and be
-# forgotten: `multires.measures.streaming.model_cca(model, corpus)` reads every frame of a corpus once and stores none.
+# forgotten: `multires.analysis.streaming.model_cca(model, corpus)` reads every frame of a corpus once and stores none.
 #
 # One number comes from many correlations by weighting. Projection-weighted CCA ({term}`PWCCA`)
 # {cite:p}`morcos2018insights` weights $\rho_i$ by how much of the layer its canonical direction accounts for
@@ -105,9 +107,9 @@ cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high",
 # {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Colour is the frame period, shape the architecture; bars are 95 % intervals over speakers; the grey band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a grey band of chance scores."}}
-figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
+figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table))
 # %% tags=["hide-input"]
-Markdown(findings.cca(cca.table))
+Markdown(sentences.cca(cca.table))
 
 # %% [markdown]
 # Two scores from the same speakers move together when speakers are drawn again. Their difference is therefore more
@@ -130,9 +132,9 @@ Markdown(comparisons.said(differences[differences["view"].isin(["phone", "word"]
 # 40 and 80 ms long, before it is compared with the log-mel energies of that window ({numref}`fig-cca-windows`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with log-mel when every layer is read in the same window. Layers coarser than a window are missing from its panel.", "name": "fig-cca-windows"}, "image": {"alt": "Three panels, for windows of 20, 40 and 80 milliseconds, with CCA scores with log-mel by depth for every model."}}
-figures.cca_by_window(cca.table, corpus=run.corpus.name, models=findings.models(cca.table))
+figures.cca_by_window(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table))
 # %% tags=["hide-input"]
-Markdown(findings.cca_windows(cca.table))
+Markdown(sentences.cca_windows(cca.table))
 
 # %% [markdown]
 # ## What the choice of score does
@@ -148,7 +150,7 @@ Markdown(findings.cca_windows(cca.table))
 variants = stages.cca_variants(run)
 figures.cca_variants(variants.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
-Markdown(findings.cca_variants(variants.table))
+Markdown(sentences.cca_variants(variants.table))
 
 # %% [markdown]
 # ## Who is on both sides of the split
@@ -162,7 +164,7 @@ means = grouping.table[grouping.table["trial"].isna() & grouping.table["measure"
 means[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3, thousands=",")
 
 # %% tags=["hide-input"]
-Markdown(findings.cca_grouping(grouping.table))
+Markdown(sentences.cca_grouping(grouping.table))
 
 # %% [markdown]
 # ## Synthetic and real speech
@@ -175,7 +177,7 @@ Markdown(findings.cca_grouping(grouping.table))
 which = {"stage": "cca", "measure": "pwcca", "shuffled": "shuffled"}
 figures.layers_by_corpus(experiment_tables(), **which, ylabel="CCA")
 # %% tags=["hide-input"]
-Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="CCA"))
+Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="CCA"))
 
 # %% [markdown]
 # **What would change this.** Larger models, other speech, more segments (the intervals say how much they could move
@@ -183,7 +185,7 @@ Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="CCA"))
 # notebook.
 
 # %% tags=["hide-input"]
-Markdown(findings.cca_conclusion(cca.table, run.corpus.name))
+Markdown(sentences.cca_conclusion(cca.table, run.corpus.name))
 
 # %% [markdown]
 # Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).

@@ -51,8 +51,10 @@ word_clusters = 0  # k-means clusters for words; 0 for the profile's own number 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import comparisons, figures, findings, open_run, stages
-from multires.experiment_tables import experiment_tables
+from multires import open_run
+from multires.analysis import comparisons, stages
+from multires.experiment.tables import experiment_tables
+from multires.report import figures, sentences
 
 run = open_run(
     profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
@@ -95,9 +97,9 @@ mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", 
 # {term}`log-mel` beside the layers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalised) and the range over seeds of k-means (adjusted); the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
-figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=findings.models(mi.table))
+figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=sentences.models(mi.table))
 # %% tags=["hide-input"]
-Markdown(findings.mutual_information(mi.table))
+Markdown(sentences.mutual_information(mi.table))
 
 # %% [markdown]
 # As with CCA, the best layer of each model is compared with that of its control in the same draws of speakers.
@@ -121,7 +123,7 @@ Markdown(comparisons.said(differences))
 growth = stages.mi_clusters(run)
 figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
-Markdown(findings.mi_clusters(growth.table))
+Markdown(sentences.mi_clusters(growth.table))
 
 # %% [markdown]
 # ## Synthetic and real speech
@@ -133,7 +135,7 @@ Markdown(findings.mi_clusters(growth.table))
 which = {"stage": "information", "measure": "adjusted", "shuffled": "adjusted shuffled"}
 figures.layers_by_corpus(experiment_tables(), **which, ylabel="MI, adjusted")
 # %% tags=["hide-input"]
-Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="Adjusted mutual information"))
+Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="Adjusted mutual information"))
 
 # %% [markdown]
 # **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000
@@ -141,7 +143,7 @@ Markdown(findings.layers_by_corpus(experiment_tables(), **which, name="Adjusted 
 # `models`, `profile`, `data`.
 
 # %% tags=["hide-input"]
-Markdown(findings.mutual_information_conclusion(mi.table, run.corpus.name))
+Markdown(sentences.mutual_information_conclusion(mi.table, run.corpus.name))
 
 # %% [markdown]
 # Next: [what the resolution costs](04_efficiency).

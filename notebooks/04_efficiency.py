@@ -49,11 +49,13 @@ experiment = ""  # folder of your own run of the controlled experiment; empty, a
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import costs, open_run, stages, stored_costs
-from multires.evaluation import headline
-from multires.experiment_tables import experiment_tables
-from multires.figures import efficiency as charts
-from multires.figures.style import use_style
+from multires import open_run
+from multires.analysis import stages
+from multires.efficiency import costs, stored_costs
+from multires.experiment.scoring import headline
+from multires.experiment.tables import experiment_tables
+from multires.report.figures import efficiency as charts
+from multires.report.figures.style import use_style
 
 switched = experiment_tables(experiment)
 run = open_run(
@@ -145,7 +147,7 @@ Markdown(costs.explained(efficiency.table))
 # %% [markdown]
 # ## On other machines
 #
-# Every table that comes with the package, and those that `python -m multires.stored_costs` has added here, with the
+# Every table that comes with the package, and those that `python -m multires.efficiency.stored_costs` has added here, with the
 # machine named.
 
 # %% tags=["hide-input"]

@@ -52,8 +52,11 @@ experiment = ""  # folder of your own run of the controlled experiment; empty, a
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import factorial, figures, findings, open_run, stages
-from multires.experiment_tables import all_effects, experiment_tables
+from multires import open_run
+from multires.analysis import stages
+from multires.experiment import statistics
+from multires.experiment.tables import all_effects, experiment_tables
+from multires.report import figures, sentences
 
 switched = experiment_tables(experiment)
 run = open_run(
@@ -87,9 +90,9 @@ probes.table[["model", "layer", "view", "measure", "value", "low", "high", "n"]]
 # {numref}`fig-probes` has a panel for each task.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the grey band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
-figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
+figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]
-Markdown(findings.probes(probes.table))
+Markdown(sentences.probes(probes.table))
 
 # %% [markdown]
 # ## All layers together, weighted
@@ -97,9 +100,9 @@ Markdown(findings.probes(probes.table))
 # {numref}`fig-weighted` sets the weighted sum beside the best single layer.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of a head on the learned weighted sum of all layers, beside the best single layer and the acoustic features.", "name": "fig-weighted"}, "image": {"alt": "For each task and model a point with an interval for the weighted sum, beside the best single layer and the acoustic features."}}
-figures.weighted_sums(probes.table, corpus=run.corpus.name, models=findings.models(probes.table))
+figures.weighted_sums(probes.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]
-Markdown(findings.weighted_sums(probes.table))
+Markdown(sentences.weighted_sums(probes.table))
 
 # %% [markdown]
 # ## The controlled experiment
@@ -151,7 +154,7 @@ figures.training_curves(switched[-1].training, corpus=switched[-1].corpus)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What the auxiliary loss and the downsampling each change, and their interaction, with 95 % intervals over seeds. The first two rows are the outcomes that decide.", "name": "fig-factorial"}, "image": {"alt": "A forest plot for each corpus: a row for each score with three intervals around zero, for auxiliary loss, downsampling and their interaction."}}
 figures.factorial(all_effects(switched))
 # %% tags=["hide-input"]
-Markdown("\n\n".join(factorial.statement(each.effects, each.carries, each.corpus) for each in switched))
+Markdown("\n\n".join(statistics.statement(each.effects, each.carries, each.corpus) for each in switched))
 
 # %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?
@@ -161,9 +164,9 @@ Markdown("\n\n".join(factorial.statement(each.effects, each.carries, each.corpus
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, coloured by frame period."}}
 agreement = stages.agreement(run)
-figures.agreement(agreement.table, corpus=run.corpus.name, models=findings.models(probes.table))
+figures.agreement(agreement.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]
-Markdown(findings.agreement(agreement.table))
+Markdown(sentences.agreement(agreement.table))
 
 # %% [markdown]
 # **What would change this.** Larger models and longer training above all: these are a hundredth of the published ones, and
@@ -173,7 +176,7 @@ Markdown(findings.agreement(agreement.table))
 # folder that it writes in this chapter's parameter `experiment`.
 
 # %% tags=["hide-input"]
-Markdown(findings.downstream_conclusion(switched))
+Markdown(sentences.downstream_conclusion(switched))
 
 # %% [markdown]
 # Next: [what all this supports](06_conclusions).

@@ -52,8 +52,12 @@ experiment = ""  # folder of your own run of the controlled experiment; empty, a
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from multires import claims, figures, findings, landing, open_run, stages
-from multires.experiment_tables import experiment_tables
+from multires import open_run
+from multires.analysis import stages
+from multires.book import landing
+from multires.experiment.tables import experiment_tables
+from multires.report import figures, sentences
+from multires.report import verdicts as claims
 
 experiment_tables(experiment)  # a folder without tables is refused before anything is computed
 run = open_run(
@@ -86,7 +90,7 @@ figures.use_style()
 # %%
 judged = stages.claims(run, experiment)
 verdicts = claims.summary(judged.table)
-heading = f"{run.corpus.name} speech; {findings.models(stages.cca(run).table)}"
+heading = f"{run.corpus.name} speech; {sentences.models(stages.cca(run).table)}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% [markdown]
@@ -96,7 +100,7 @@ Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides for or against the claim; open: leaves it open or, as a diamond, cannot test it.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
 decisive = judged.table[judged.table["primary"].astype(bool)]
-headline = figures.claims(decisive, corpus=run.corpus.name, models=findings.models(stages.cca(run).table))
+headline = figures.claims(decisive, corpus=run.corpus.name, models=sentences.models(stages.cca(run).table))
 headline
 
 # %%
@@ -106,7 +110,7 @@ judged.table[["claim", "source", "evidence", "value", "low", "high", "n", "verdi
 
 # %% tags=["remove-cell"]
 landing.write_landing(
-    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, findings.headline(decisive)
+    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, sentences.headline(decisive)
 )
 
 # %% [markdown]
@@ -118,7 +122,7 @@ landing.write_landing(
 {key: judged.source[key] for key in ("profile", "multires", "revision", "date", "machine")}
 
 # %% tags=["hide-input"]
-Markdown(findings.conclusion(verdicts, heading))
+Markdown(sentences.conclusion(verdicts, heading))
 
 # %% [markdown]
 # Next: [run it again](../book/rerun) with other speech, models or seeds, or [look at any model](../book/explorer) of the

@@ -13,7 +13,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from multires.run import Run, open_run
+from multires.analysis.run import Run, open_run
 
 matplotlib.use("agg")
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from multires import features
+from multires.features import store as features
 
 TEXT = (Path(__file__).resolve().parents[1] / "book" / "contributing.md").read_text()
 

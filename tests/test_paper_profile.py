@@ -2,7 +2,8 @@
 
 import pytest
 
-from multires import claims, plan, stages
+from multires.analysis import plan, stages
+from multires.report import verdicts
 
 
 @pytest.mark.slow
@@ -27,7 +28,7 @@ def test_from_downloads_to_verdicts(tmp_path, capsys, monkeypatch):
         assert phones.max() <= paper.SMALL["phones_each"]
         judged = stages.claims(run).table
         assert set(judged["claim"]) == {1, 2, 3}
-        for title in claims.CLAIMS.values():
+        for title in verdicts.CLAIMS.values():
             assert title in said
     assert sorted(path.name for path in (tmp_path / "cache" / "corpus" / "librispeech").iterdir()) == [
         "LibriSpeech", "alignments",

@@ -7,7 +7,7 @@ import nbformat
 import papermill
 import pytest
 
-from multires.book import LocalKernelManager
+from multires.book.build import LocalKernelManager
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 EXTRACTION = NOTEBOOKS[0]
@@ -50,7 +50,7 @@ def opened(notebook: Path, monkeypatch, **changes) -> dict:
         return []
 
     monkeypatch.setattr("multires.open_run", open_run)
-    monkeypatch.setattr("multires.experiment_tables.experiment_tables", tables)
+    monkeypatch.setattr("multires.experiment.tables.experiment_tables", tables)
     cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     (parameters,) = (cell for cell in cells if "parameters" in cell.metadata.get("tags", []))
     opening = next(cell for cell in cells if "open_run(" in cell.source)

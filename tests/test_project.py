@@ -10,8 +10,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from multires import notebooks
-from multires.pages import documents
+from multires.book import notebooks
+from multires.book.check import documents
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-/* The model explorer: draws what `multires.explorer` left in the page. No library, nothing fetched. */
+/* The model explorer: draws what `multires.book.explorer` left in the page. No library, nothing fetched. */
 "use strict";
 
 (() => {

@@ -50,7 +50,7 @@ Output = Annotated[Path | None, typer.Option(help="Also write the table to this 
 
 def _run(profile: str, data: str, seed: int, workspace: str, models: str, layers: str, device: str, frames: int | None,
          utterances: int | None, engine: str, **overrides: Any) -> Any:  # fmt: skip
-    from multires.run import open_run
+    from multires.analysis.run import open_run
 
     return open_run(
         profile, data=data or None, seed=seed, workspace=workspace, models=models or None, layers=layers or None,
@@ -78,7 +78,7 @@ def extract(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, work
             models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
             utterances: Utterances = None, engine: Engine = "", output: Output = None) -> None:  # fmt: skip
     """Run the models over the corpus and keep the vectors of every phone, word and sampled frame."""
-    from multires import stages
+    from multires.analysis import stages
 
     result = stages.extraction(_run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine))
     _show(result, output, ["model", "seed", "layer", "frame_period", "measure", "view", "value", "n"])
@@ -92,7 +92,7 @@ def cca(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspac
         views: Annotated[str, typer.Option(help="Comma-separated: mel, conv, phone, word, part_of_speech, layer.")] = "",
         variant: Variant = "", output: Output = None) -> None:  # fmt: skip
     """Canonical correlation of every layer with log-mel, phones, words and other layers."""
-    from multires import stages
+    from multires.analysis import stages
 
     result = stages.cca(
         _run(
@@ -122,7 +122,7 @@ def mi(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace
        word_clusters: Annotated[int | None, typer.Option(help="k-means clusters for words.")] = None,
        output: Output = None) -> None:  # fmt: skip
     """Mutual information of clustered layers with phones and words."""
-    from multires import stages
+    from multires.analysis import stages
 
     result = stages.mutual_information(
         _run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine,
@@ -136,7 +136,7 @@ def probe(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, worksp
           models: Models = "", layers: Layers = "", device: Device = "cpu", frames: Frames = None,
           utterances: Utterances = None, engine: Engine = "", output: Output = None) -> None:  # fmt: skip
     """Linear probes for phone, word and speaker on every layer and on a learned weighted sum of them."""
-    from multires import stages
+    from multires.analysis import stages
 
     result = stages.probes(_run(profile, data, seed, workspace, models, layers, device, frames, utterances, engine))
     _show(result, output, ["model", "seed", "layer", "view", "measure", "value", "low", "high", "n"])
@@ -149,8 +149,8 @@ def efficiency(profile: Profile = "embedded", seed: Seed = 0, workspace: Workspa
                setting: Annotated[str, typer.Option(help="quick (half a minute) or thorough.")] = "",
                output: Output = None) -> None:  # fmt: skip
     """Count and time HuBERT, its mono-resolution control and MR-HuBERT."""
-    from multires import stages
-    from multires.run import open_run
+    from multires.analysis import stages
+    from multires.analysis.run import open_run
 
     run = open_run(
         profile, data=".", seed=seed, workspace=workspace, device=device,
@@ -169,10 +169,10 @@ def claims(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, works
                                                         "Default: the one that comes with the package.")] = "",
            output: Output = None) -> None:  # fmt: skip
     """The verdict on each of the paper's claims, from this run's tables and from the controlled experiment's."""
-    from multires import stages
-    from multires.claims import summary
-    from multires.experiment_tables import experiment_tables
-    from multires.landing import verdict_lines
+    from multires.analysis import stages
+    from multires.book.landing import verdict_lines
+    from multires.experiment.tables import experiment_tables
+    from multires.report.verdicts import summary
 
     experiment_tables(experiment)  # a folder without tables is refused before anything is computed
     run = _run(
@@ -199,7 +199,7 @@ def report(folder: Annotated[Path, typer.Argument(help="Where to write; made whe
 
     Give the options that the workspace was filled with; what it does not hold yet is computed first.
     """
-    from multires.report import report as write_report
+    from multires.report.export import report as write_report
 
     run = _run(
         profile, data, seed, workspace, models, layers, device, frames, utterances, engine, variant=variant or None
@@ -222,9 +222,9 @@ def sweep(models: Annotated[str, typer.Option(help="Comma-separated names or pat
     Interrupt it when you like: the next call goes on where it stopped. It prints the best layer of each model with its
     range over seeds; the table holds every layer and seed.
     """
+    from multires.analysis.sweep import overview
+    from multires.analysis.sweep import sweep as run_sweep
     from multires.profiles import positive_integer
-    from multires.sweep import overview
-    from multires.sweep import sweep as run_sweep
 
     done = run_sweep(
         models, [positive_integer("seeds", seed, lowest=0) for seed in _listed(seeds)], _listed(measures),
@@ -260,7 +260,7 @@ def pretrain(
     The file that it prints can be named wherever a model is: multires cca --models FILE
     """
     from multires.profiles import positive_integer
-    from multires.training import train_one
+    from multires.training.single import train_one
 
     path = train_one(
         condition, corpus, data=data or None, size=size, seed=positive_integer("seed", seed, lowest=0), out=out,
@@ -286,7 +286,7 @@ def experiment(
     estimate_only: Annotated[bool, typer.Option("--estimate-only", help="Say what it would take, and stop.")] = False,
 ) -> None:
     """Train every condition (auxiliary loss by downsampling) with every seed, and test the effects."""
-    from multires.experiment import CONDITIONS, main_experiment
+    from multires.experiment.run import CONDITIONS, main_experiment
     from multires.profiles import positive_integer
 
     tables = main_experiment(
@@ -319,7 +319,7 @@ def convert(source: Annotated[str, typer.Argument(help="A checkpoint file, such 
 def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = "workspace", models: Models = "",
          layers: Layers = "", device: Device = "cpu", frames: Frames = None, utterances: Utterances = None) -> None:  # fmt: skip
     """Say what a profile would download, store and take, and stop; every other command says it before it begins."""
-    from multires.plan import make_plan
+    from multires.analysis.plan import make_plan
     from multires.profiles import get_profile
 
     chosen = get_profile(profile, models=models or None, frames=frames, utterances=utterances)
@@ -330,7 +330,7 @@ def plan(profile: Profile = "paper", data: Data = "", workspace: Workspace = "wo
 def book(profile: Profile = "embedded", data: Data = "", seed: Seed = 0, workspace: Workspace = "workspace",
          force: Annotated[bool, typer.Option(help="Execute notebooks again though nothing changed.")] = False) -> None:  # fmt: skip
     """Execute the notebooks and build the book; needs a checkout of the repository."""
-    from multires.book import build_book
+    from multires.book.build import build_book
 
     typer.echo(build_book(profile=profile, data=data or None, seed=seed, workspace=workspace, force=force))
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
-from multires.storage import replace_file
+from multires.runtime.storage import replace_file
 
 COLUMNS = (
     "model",

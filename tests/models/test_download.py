@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from multires.download import Resuming
 from multires.errors import MultiresError
 from multires.models import build_model, load_model, save_model
 from multires.models.download import fetch
+from multires.runtime.download import Resuming
 
 CONTENT = bytes(range(256)) * 40_000
 

@@ -98,7 +98,7 @@ def test_logits_are_those_of_fairseq(narrow, speech):
 def test_hubert_agrees_with_torchaudio(tmp_path, speech):
     from torchaudio.models.wav2vec2.utils import import_fairseq_model
 
-    from multires.models.others import wrap_torchaudio
+    from multires.models.wrappers import wrap_torchaudio
 
     for name in ("hubert", "hubert large"):
         reference = build_reference(FAMILIES[name].narrow(), tmp_path)

@@ -15,8 +15,8 @@ from typing import IO, BinaryIO
 import pooch
 from tqdm.auto import tqdm
 
-from multires.download import retrieve
 from multires.errors import MultiresError, choose
+from multires.runtime.download import retrieve
 
 
 @dataclass(frozen=True)

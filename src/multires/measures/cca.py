@@ -34,8 +34,8 @@ from multires.measures.intervals import (
     draw_weights,
     summarise,
 )
-from multires.measures.parallel import side_by_side
 from multires.measures.statistics import VIEW, CCAStatistics, Moments, as_matrix, indicator, said
+from multires.runtime.parallel import side_by_side
 
 VARIANTS = ("mean", "svcca", "pwcca", "layerwise-analysis", "cka")
 """The scores; see `CCA`."""

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from multires.engine import LOCAL, Engine
 from multires.errors import MultiresError, choose
 from multires.measures.statistics import as_matrix, check_finite, said
 from multires.models.products import product
+from multires.runtime.engine import LOCAL, Engine
 
 METHODS = ("lloyd", "minibatch")
 """Ways of fitting; see `fit_kmeans`."""

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from multires.errors import MultiresError
-from multires.measures.parallel import side_by_side
+from multires.runtime.parallel import side_by_side
 
 VIEW = "y"
 """The name of the second view where there is only one."""

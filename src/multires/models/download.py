@@ -8,9 +8,9 @@ from pathlib import Path
 import platformdirs
 import pooch
 
-from multires.download import read_record, retrieve, write_record
 from multires.errors import MultiresError
-from multires.storage import making
+from multires.runtime.download import read_record, retrieve, write_record
+from multires.runtime.storage import making
 
 
 def model_cache(cache: str | Path | None = None) -> Path:

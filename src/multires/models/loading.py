@@ -70,9 +70,9 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
     if kind in ("http", "https"):
         return load_checkpoint(fetch(_url_key(name), name, cache=cache), key=name)
     if kind in ("torchaudio", "transformers"):
-        from multires.models import others
+        from multires.models import wrappers
 
-        return others.load_torchaudio(rest) if kind == "torchaudio" else others.load_transformers(rest)
+        return wrappers.load_torchaudio(rest) if kind == "torchaudio" else wrappers.load_transformers(rest)
     if Path(name).is_file():
         return load_checkpoint(Path(name))
     raise unknown_model(name)

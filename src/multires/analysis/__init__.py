@@ -1,0 +1,1 @@
+"""One run: profile, corpus and models to tables."""

@@ -1,0 +1,388 @@
+"""One run: its checked parameters, its workspace, and what has been made there already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from multires.analysis.plan import corpus_folder, is_here, make_plan
+from multires.corpus import Corpus, load_corpus, openslr
+from multires.errors import MultiresError
+from multires.features import store as features
+from multires.features.sampling import at_most_each
+from multires.features.store import FeatureStore
+from multires.models import load_model
+from multires.models.layers import Layer, LayeredModel
+from multires.models.mr_hubert import MultiResHubert
+from multires.models.registry import published
+from multires.profiles import Profile, get_profile, positive_integer
+from multires.results import provenance, read_table, write_table
+from multires.runtime import storage
+from multires.runtime.digest import code_digest
+from multires.runtime.engine import LOCAL, Engine, open_engine
+
+ACOUSTIC = ("mel", "mfcc")
+"""The acoustic features that serve as view and as baseline, extracted like models."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tidy table, its provenance, and the file that holds it."""
+
+    table: pd.DataFrame
+    source: Mapping[str, Any]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to look at: its name, and the seed of its weights where they are random."""
+
+    name: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `open_run` gives; stages take it and keep what they make in its workspace."""
+
+    profile: Profile
+    seed: int
+    workspace: Path
+    data: Path | None
+    layers: tuple[str, ...] | None
+    device: str
+    progress: bool = field(default=True, compare=False)
+    engine: Engine = field(default=LOCAL, compare=False)
+    _models: dict[Subject, LayeredModel] = field(default_factory=dict, compare=False, repr=False)
+    _stores: dict[Subject, FeatureStore] = field(default_factory=dict, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker needs to measure: the parameters and the stores; corpus and models stay here."""
+        left = {"corpus", "segments"}
+        return {
+            **{name: value for name, value in self.__dict__.items() if name not in left},
+            "engine": LOCAL, "progress": False, "_models": {},
+        }  # fmt: skip
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The utterances, read, synthesised or downloaded when first asked for."""
+        if self.data is not None and self.profile.downloads and self.data == corpus_folder():
+            openslr.provide(self.data, self.profile.splits, progress=self.progress)
+        return load_corpus(
+            self.profile.corpus,
+            self.data,
+            splits=self.profile.splits or None,
+            seed=self.seed,
+            hours=self.profile.hours,
+            limit=self.profile.utterances,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Every segment that vectors are extracted for (see `multires.features.store.segment_table`)."""
+        self._check_splits()
+        profile = self.profile
+        found = features.segment_table(self.corpus, frames=profile.frames, seed=self.seed)
+        return at_most_each(
+            found, phones=profile.phones_each, words=profile.words_each, word_types=profile.word_types, seed=self.seed
+        )
+
+    @property
+    def _sample(self) -> tuple[int | None, ...]:
+        """What the segments depend on besides corpus and seed."""
+        words = (self.profile.words_each, self.profile.word_types) if self.profile.words_each else (None, None)
+        return self.profile.frames, self.profile.phones_each, *words
+
+    def _check_splits(self) -> None:
+        for split in (*self.profile.train, *self.profile.evaluation):
+            if split not in self.corpus.splits:
+                raise MultiresError(
+                    f"the corpus at {self.data or self.corpus.name} has no split {split!r} (it has "
+                    f"{', '.join(self.corpus.splits)}): set train and evaluation to splits that it has"
+                )
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """Every model of the run, untrained ones once for each seed."""
+        return [
+            Subject(name, seed)
+            for name in self.profile.models
+            for seed in (self.profile.model_seeds if name.startswith("untrained/") else (0,))
+        ]
+
+    @property
+    def example(self) -> Subject:
+        """The model that is looked at where one must do: the last trained one, the last of all where none is trained."""
+        trained = [subject for subject in self.subjects if self.model(subject.name, subject.seed).trained]
+        return (trained or self.subjects)[-1]
+
+    def model(self, name: str, seed: int = 0) -> LayeredModel:
+        """A model of the run, loaded once."""
+        subject = Subject(name, seed)
+        if subject not in self._models:
+            self._models[subject] = load_model(name, seed=seed)
+        return self._models[subject]
+
+    def chosen_layers(self, name: str, seed: int = 0) -> list[Layer]:
+        """The layers of one model that the run looks at: those it has of the ones named, all where none is named."""
+        layers = self.model(name, seed).layers
+        return [layer for layer in layers if self.layers is None or layer.name in self.layers]
+
+    def check_layers(self) -> None:
+        """Refuse a layer that no model has, and a model that has none of the layers."""
+        known = {
+            layer.name: None for subject in self.subjects for layer in self.model(subject.name, subject.seed).layers
+        }
+        unknown = [name for name in self.layers or () if name not in known]
+        if unknown:
+            raise MultiresError(
+                f"no layer {', '.join(unknown)} in any model of this run: choose from {', '.join(known)}"
+            )
+        for subject in self.subjects:
+            if not self.chosen_layers(subject.name, subject.seed):
+                raise MultiresError(
+                    f"{subject.name} has none of the layers {', '.join(self.layers or ())}: leave it out of models, "
+                    "or name a layer that it has"
+                )
+
+    def condition(self, subject: Subject) -> str:
+        """What tables call a model: its architecture, and for trained ones whether the low resolution had a loss.
+
+        It is read from the configuration, as for a published checkpoint: hubert, mono (one resolution), multi; with
+        ``+aux`` where it predicts at every resolution. Models of other kinds keep their names.
+        """
+        model = self.model(subject.name, subject.seed)
+        if not isinstance(model, MultiResHubert):
+            return subject.name
+        config = model.config
+        shape = ("mono" if all(up == down for up, down in config.ratios) else "multi") if config.ratios else "hubert"
+        if not model.trained:
+            return f"{shape}{len(config.ratios) + 1}" if len(config.ratios) > 1 else shape
+        return f"{shape}+aux" if config.ratios and not config.single_prediction else shape
+
+    def features(self, name: str, seed: int = 0) -> FeatureStore:
+        """The vectors of one model, extracted where the workspace does not hold them yet."""
+        subject = Subject(name, seed)
+        if subject not in self._stores:
+            self._stores[subject] = self._extract(self.model(name, seed), subject)
+        return self._stores[subject]
+
+    def _extract(self, model: LayeredModel, subject: Subject) -> FeatureStore:
+        layers = None
+        if self.layers is not None and subject.name not in ACOUSTIC:
+            # The views conv and layer are read from the store, whether or not they are among the layers looked at.
+            views = {model.layers[0].name, model.layers[-1].name}
+            layers = [layer.name for layer in model.layers if layer.name in {*self.layers, *views}]
+        weights = features.fingerprint(model)
+        key = _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed, weights, layers)
+        slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
+        path = self.workspace / "features" / f"{slug}-{key}"
+        store = features.extract(
+            model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
+            source=features.NamedModel(subject.name, subject.seed, weights), progress=self.progress,
+        )  # fmt: skip
+        store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
+        return store
+
+    @cached_property
+    def _segments_key(self) -> str:
+        return _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed)
+
+    def table(
+        self,
+        stage: str,
+        parameters: Mapping[str, Any],
+        compute: Callable[[], pd.DataFrame],
+        *,
+        corpus: bool = True,
+    ) -> Result:
+        """A stage's table from the workspace, or computed and kept there.
+
+        Parameters
+        ----------
+        stage
+            Names the file.
+        parameters
+            All that the table depends on besides the corpus and seed; they stand in the provenance.
+        compute
+            Gives the table.
+        corpus
+            False for tables that do not depend on any speech.
+        """
+        speech: dict[str, Any] = {}
+        if corpus:
+            sample = {
+                name: getattr(self.profile, name) for name in ("utterances", "frames", "phones_each", "words_each")
+            }
+            speech = {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, **sample}
+        parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
+        key = _digest(code_digest(), stage, parameters)
+        # What depends on no speech serves every profile of the workspace.
+        name = f"{self.profile.name}-{stage}" if corpus else stage
+        path = self.workspace / "tables" / f"{name}-{key}.parquet"
+        kept, _ = _kept(path, key, parameters)
+        if kept is not None:
+            return kept
+        with storage.making(path):
+            kept, problem = _kept(path, key, parameters)  # another run may have made it in the meantime
+            if kept is not None:
+                return kept
+            if problem:
+                print(f"{problem}: making it again", file=sys.stderr, flush=True)
+            return self._made(path, key, stage, parameters, compute, corpus)
+
+    def _made(
+        self,
+        path: Path,
+        key: str,
+        stage: str,
+        parameters: Mapping[str, Any],
+        compute: Callable[[], pd.DataFrame],
+        corpus: bool,
+    ) -> Result:
+        table = compute()
+        more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
+        source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more)
+        write_table(table, path, source)
+        return Result(read_table(path)[0], source, path)  # as every later run sees it, types included
+
+
+def open_run(
+    profile: str = "embedded",
+    *,
+    data: str | Path | None = None,
+    seed: int = 0,
+    workspace: str | Path = "workspace",
+    layers: str | list[str] | None = None,
+    device: str = "cpu",
+    engine: Any = None,
+    progress: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Check the parameters of a run and make its workspace.
+
+    Parameters
+    ----------
+    profile
+        embedded, librispeech or paper (see `multires.profiles`).
+    data
+        The folder of the corpus. embedded needs none; paper downloads what it needs where none is named, and says
+        beforehand how much that is.
+    seed
+        Of synthesis, sampling, clusters, probes and bootstraps.
+    workspace
+        Where vectors and tables are kept: a folder, made where it is missing, or a URL that fsspec can write to.
+    layers
+        Names of the layers to look at, as a list or a comma-separated string; all where None or empty.
+    device
+        cpu, cuda or cuda:N.
+    engine
+        What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
+        `multires.runtime.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must
+        have this version of the package, and reach corpus and workspace under the same paths.
+    overrides
+        Fields of the profile to replace; None keeps the profile's own value.
+
+    Raises
+    ------
+    MultiresError
+        With one sentence that names the parameter, before any work is done.
+    """
+    chosen = get_profile(profile, **overrides)
+    seed = positive_integer("seed", seed, lowest=0)
+    if isinstance(layers, str):
+        layers = [name.strip() for name in layers.split(",") if name.strip()]
+    run = Run(
+        profile=chosen,
+        seed=seed,
+        workspace=storage.writable(workspace),
+        data=_data_folder(chosen, data),
+        layers=tuple(layers) if layers else None,
+        device=_device(device, here=not open_engine(engine).remote),
+        progress=bool(progress),
+        engine=open_engine(engine),
+    )
+    needed = dict.fromkeys((*chosen.models, chosen.reference_model))
+    for name in needed:
+        if name not in published():
+            run.model(name)  # a wrong name is said before anything is downloaded
+    if chosen.downloads or not all(is_here(name) for name in needed):
+        _announce(run, data)
+    run.check_layers()
+    run.model(chosen.reference_model)
+    return run
+
+
+def _announce(run: Run, data: str | Path | None) -> None:
+    """Say what is ahead where something is to be downloaded or extracted for the first time."""
+    again = not run.profile.downloads or (run.workspace / "features").exists()
+    plan = make_plan(
+        run.profile, data, run.workspace, device=run.device, layers=run.layers,
+        measure=run.progress and not again and not run.engine.remote,
+    )  # fmt: skip
+    if run.progress and (plan.downloads or not again):
+        print(plan, flush=True)
+
+
+def _data_folder(profile: Profile, data: str | Path | None) -> Path | None:
+    if not data:
+        if profile.corpus == "embedded":
+            return None
+        if profile.downloads:
+            return corpus_folder()
+        raise MultiresError(
+            f"profile {profile.name!r} reads speech from a folder: set data (make book DATA=..., --data, -p data ...)"
+        )
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise MultiresError(f"data: there is no folder {folder}")
+    return folder.resolve()
+
+
+def _device(device: str, *, here: bool) -> str:
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N") from error
+    if kind not in ("cpu", "cuda"):
+        raise MultiresError(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
+    if kind == "cuda" and here and not torch.cuda.is_available():
+        raise MultiresError(f"device {device!r} was asked for, but torch sees no GPU here: choose cpu")
+    if kind == "cuda" and here and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise MultiresError(f"device {device!r} was asked for, but the last GPU that torch sees here is cuda:{last}")
+    return device
+
+
+def _kept(path: Path, key: str, parameters: Mapping[str, Any]) -> tuple[Result | None, str]:
+    """The table in the workspace, if it is there and is what its provenance says; else what is wrong with it."""
+    if not path.exists():
+        return None, ""
+    try:
+        table, source = read_table(path)
+    except MultiresError as error:
+        return None, str(error).partition("; delete it")[0]
+    if source.get("key") != key or source.get("parameters") != _as_json(parameters):
+        return None, f"{path} does not match its provenance"
+    return Result(table, source, path), ""
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]

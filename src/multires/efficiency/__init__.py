@@ -1,0 +1,1 @@
+"""Operation counts, timings, memory, and reference timings."""

@@ -1,0 +1,1 @@
+"""The controlled experiment: training, scoring, statistics."""

@@ -1,0 +1,224 @@
+"""Training jobs of the controlled experiment, shared by several single-threaded processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from multires.errors import MultiresError
+from multires.runtime.storage import replace_file
+
+REPORT_SECONDS = 5.0
+"""Time between two notes of a worker on how far it is."""
+
+STATUS_SECONDS = 30.0
+"""Time between two lines of status on the terminal."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to train.
+
+    Attributes
+    ----------
+    name
+        Of the model's file, without its suffix, such as ``multi+aux-3``.
+    condition, seed
+        What is trained.
+    steps
+        Optimizer steps in all.
+    changes
+        Fields of the recipe in place of the experiment's own, for sensitivity runs.
+    units
+        The name of the prepared units that are predicted.
+    """
+
+    name: str
+    condition: str
+    seed: int
+    steps: int
+    units: str
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def path(self, folder: Path) -> Path:
+        """The model's file."""
+        return folder / f"{self.name}.safetensors"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, as its worker last noted it.
+
+    Attributes
+    ----------
+    step, steps
+        Done and in all.
+    rate
+        Audio-seconds per second since the worker took the job up, NaN before.
+    state
+        ``waiting``, ``running``, ``stopped`` or ``done``.
+    """
+
+    step: int
+    steps: int
+    rate: float
+    state: str
+
+
+def note_path(job: Job, folder: Path) -> Path:
+    """Where a worker notes how far it is."""
+    return folder / ".progress" / f"{job.name}.json"
+
+
+def read_progress(job: Job, folder: Path) -> Progress:
+    """How far a job is; `done` where its model is there."""
+    if job.path(folder).exists():
+        return Progress(job.steps, job.steps, float("nan"), "done")
+    try:
+        note = json.loads(note_path(job, folder).read_text())
+        fresh = time.time() - float(note["time"]) < 60
+        return Progress(int(note["step"]), job.steps, float(note["rate"]), "running" if fresh else "stopped")
+    except (OSError, ValueError, KeyError):
+        return Progress(0, job.steps, float("nan"), "waiting")
+
+
+class Reporter:
+    """Notes every few seconds how far a job is, for the process that started the workers."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.path = note_path(job, folder)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._began = self._noted = time.monotonic()
+        self._seconds = 0.0
+
+    def __call__(self, step: int, seconds: float) -> None:
+        """Called after every step with the audio-seconds that it took in."""
+        self._seconds += seconds
+        now = time.monotonic()
+        if now - self._noted >= REPORT_SECONDS:
+            note = {"step": step, "rate": self._seconds / (now - self._began), "time": time.time(), "pid": os.getpid()}
+            replace_file(self.path, lambda path: path.write_text(json.dumps(note)))
+            self._noted = now
+
+
+def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], object]) -> None:
+    """Train every job that no other process trains, in order, and wait for none.
+
+    A job is locked while it is trained; the system lets go of the lock when the process ends, however it ends.
+    """
+    locks = folder / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        if job.path(folder).exists():
+            continue
+        lock = FileLock(locks / f"{job.name}.job")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            if not job.path(folder).exists():
+                train(job, Reporter(job, folder))
+        finally:
+            lock.release()
+
+
+def end_with_parent() -> None:
+    """Stop this process as Ctrl-C would, once the one that started it is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_workers(
+    command: Sequence[str], jobs: Sequence[Job], folder: Path, *, workers: int, progress: bool = True
+) -> None:
+    """Start `workers` single-threaded processes of `command` and show how far the jobs are until all are done.
+
+    Ctrl-C, SIGTERM and SIGHUP make every worker finish its step, write its checkpoint and end.
+
+    Raises
+    ------
+    MultiresError
+        Where workers failed; what they wrote stays, and the next call continues from it.
+    KeyboardInterrupt
+        After a signal.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    stopped = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    logs = [folder / f"worker-{index}.log" for index in range(workers)]
+    folder.mkdir(parents=True, exist_ok=True)
+    processes = []
+    try:
+        for log in logs:
+            with log.open("ab") as file:
+                processes.append(
+                    subprocess.Popen(
+                        command,
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=file,
+                        stderr=file,
+                        start_new_session=True,
+                    )
+                )
+        shown = 0.0
+        while any(process.poll() is None for process in processes) and not stopped.is_set():
+            if progress and time.monotonic() - shown > STATUS_SECONDS:
+                print(status_line(jobs, folder), file=sys.stderr, flush=True)
+                shown = time.monotonic()
+            stopped.wait(1.0)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        codes = [process.wait() for process in processes]
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stopped.is_set():
+        raise KeyboardInterrupt("stopped; run again to continue")
+    missing = [job.name for job in jobs if not job.path(folder).exists()]
+    if any(codes) and missing:
+        failed = next(log for log, code in zip(logs, codes, strict=True) if code)
+        raise MultiresError(f"training of {', '.join(missing[:3])} failed; see {failed}; run again to continue")
+
+
+def status_line(jobs: Sequence[Job], folder: Path) -> str:
+    """Models done, what is running, audio-seconds per second, and the time left."""
+    states = {job.name: read_progress(job, folder) for job in jobs}
+    done = sum(state.state == "done" for state in states.values())
+    running = {name: state for name, state in states.items() if state.state == "running"}
+    shares = ", ".join(f"{name} {100 * state.step / state.steps:.0f} %" for name, state in running.items())
+    rate = sum(state.rate for state in running.values())
+    return f"{done} of {len(jobs)} models; {shares or 'starting'}; {rate:.0f} audio-seconds per second"
+
+
+def status_table(jobs: Sequence[Job], folder: Path) -> list[dict[str, object]]:
+    """One row for each job: name, state, steps done and in all, audio-seconds per second."""
+    rows = []
+    for job in jobs:
+        state = read_progress(job, folder)
+        rows.append(
+            {"model": job.name, "state": state.state, "step": state.step, "steps": state.steps, "rate": state.rate}
+        )
+    return rows

@@ -1,0 +1,1 @@
+"""Layers to vectors: extraction, the store, and sampling."""

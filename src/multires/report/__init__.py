@@ -1,0 +1,1 @@
+"""Tables to figures, sentences and verdicts."""

@@ -1,0 +1,281 @@
+"""The tables and figures of a run in one folder, in the forms that a paper takes them: CSV, LaTeX, PDF and SVG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from multires.analysis import stages
+from multires.analysis.run import Result, Run
+from multires.efficiency import costs
+from multires.errors import MultiresError, choose
+from multires.report import figures, sentences
+from multires.report.figures import efficiency as charts
+from multires.results import export
+
+FORMATS = ("csv", "tex", "pdf", "svg")
+"""What a report can be written as: the first two are tables, the others figures."""
+
+Draw = Callable[[pd.DataFrame, str, str], Figure]
+"""A figure from a table, the name of the corpus and that of the models."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stage of the analysis in a report.
+
+    Attributes
+    ----------
+    title
+        In the index and as the caption of the LaTeX table.
+    make
+        Gives the table, from the workspace where it is there.
+    figures
+        By file name.
+    condense
+        The full table as one that fits a page.
+    """
+
+    title: str
+    make: Callable[[Run], Result]
+    figures: dict[str, Draw]
+    condense: Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, only: Sequence[str] = ()) -> Path:
+    """Write every table and figure of a run; what its workspace does not hold yet is computed first.
+
+    Each stage gives ``<stage>.csv`` (all its numbers), ``<stage>.json`` (where they come from), ``<stage>.tex`` (a
+    table that fits a page, for the package booktabs), and its figures as PDF and SVG. ``index.md`` lists them.
+
+    Parameters
+    ----------
+    formats
+        Some of `FORMATS`.
+    only
+        Some of the keys of `SECTIONS`; all where empty.
+
+    Returns
+    -------
+    pathlib.Path
+        The index.
+
+    Raises
+    ------
+    MultiresError
+        For an unknown format or section, or a folder that cannot be written.
+    """
+    kinds = [choose("format", kind, FORMATS) for kind in dict.fromkeys(formats)]
+    chosen = [choose("section", name, tuple(SECTIONS)) for name in dict.fromkeys(only)] or list(SECTIONS)
+    place = Path(folder).expanduser()
+    figures.use_style()
+    corpus = run.corpus.name
+    entries = []
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for name in tqdm(chosen, desc="report", unit="section", disable=not run.progress):
+            section = SECTIONS[name]
+            result = section.make(run)
+            written = _tables(result, place / name, section, kinds)
+            models = sentences.models(stages.cca(run).table) if name == "claims" else _models(result.table)
+            written += _figures(result.table, place, section, corpus, models, kinds)
+            entries.append(f"## {section.title}\n\n" + "".join(f"- [{path.name}]({path.name})\n" for path in written))
+        index = place / "index.md"
+        heading = (
+            f"# {run.profile.name}, seed {run.seed}: {corpus} speech\n\nModels: {', '.join(run.profile.models)}.\n\n"
+        )
+        index.write_text(heading + "\n".join(entries), encoding="utf-8")
+    except OSError as error:
+        raise MultiresError(f"cannot write the report to {place}: {error.strerror or error}") from error
+    return index
+
+
+def _tables(result: Result, stem: Path, section: Section, kinds: Sequence[str]) -> list[Path]:
+    written = []
+    if "csv" in kinds:
+        written.append(export(result.table, stem.with_suffix(".csv")))
+        source = stem.with_suffix(".json")
+        source.write_text(json.dumps(result.source, indent=2, default=str), encoding="utf-8")
+        written.append(source)
+    if "tex" in kinds:
+        target = stem.with_suffix(".tex")
+        target.write_text(latex(section.condense(result.table), section.title, stem.name), encoding="utf-8")
+        written.append(target)
+    return written
+
+
+def _figures(
+    table: pd.DataFrame, place: Path, section: Section, corpus: str, models: str, kinds: Sequence[str]
+) -> list[Path]:
+    written = []
+    for name, draw in section.figures.items():
+        figure = draw(table, corpus, models)
+        for kind in [kind for kind in kinds if kind in ("pdf", "svg")]:
+            target = place / f"{name}.{kind}"
+            # Without dates, so that the same numbers give the same file.
+            metadata = {"CreationDate": None} if kind == "pdf" else {"Date": None}
+            figure.savefig(target, metadata=metadata)
+            written.append(target)
+    return written
+
+
+def latex(table: pd.DataFrame, caption: str, label: str) -> str:
+    """A table in LaTeX, its text escaped, for the package booktabs."""
+    aligned = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in table.dtypes)
+    return str(
+        table.to_latex(
+            index=False, escape=True, caption=_escaped(caption), label=f"tab:{label}", column_format=aligned,
+            float_format="%.3f", na_rep="",
+        )
+    )  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", r"\&").replace("%", r"\%").replace("_", r"\_")
+
+
+def _models(table: pd.DataFrame) -> str:
+    return sentences.models(table) if "trained" in table else ""
+
+
+def _cell(value: Any, low: Any, high: Any) -> str:
+    interval = "" if pd.isna(low) or pd.isna(high) else f" [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}{interval}"
+
+
+def layers_by_view(table: pd.DataFrame, measures: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row a layer of each model, one column a view (with its window and measure where there are several).
+
+    Parameters
+    ----------
+    table
+        Of a stage.
+    measures
+        Those to show; all but shuffled ones where None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns model, seed, layer, ms (the frame period) and one for each view: the mean over trials and its interval.
+    """
+    rows = table[table["trial"].isna() & table["value"].notna()].copy()
+    shown = rows["measure"].isin(measures) if measures else ~rows["measure"].str.contains("shuffled")
+    rows = rows[shown]
+    title = rows["view"].astype(str)
+    if "window" in rows:
+        title = title.where(rows["window"].isna(), title + " " + rows["window"].map("{:.0f} ms".format))
+    if len(set(rows["measure"])) > 1:
+        title = title + ", " + rows["measure"]
+    rows["title"] = title
+    for column in ("low", "high"):
+        if column not in rows:
+            rows[column] = float("nan")
+    rows["cell"] = [_cell(*values) for values in rows[["value", "low", "high"]].to_numpy(float)]
+    keys = ["model", "seed", "layer", "frame_period"]
+    rows[keys] = rows[keys].astype(object).where(rows[keys].notna(), "")
+    wide = rows.pivot_table(index=keys, columns="title", values="cell", aggfunc="first", sort=False).reset_index()
+    wide.insert(3, "ms", [period if period == "" else f"{1000 * period:g}" for period in wide.pop("frame_period")])
+    return wide.rename_axis(columns=None)
+
+
+def _condense_variants(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["variant"] == table["measure"]]
+    return layers_by_view(rows.assign(window=float("nan")))
+
+
+def _condense_grouping(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    cells = [_cell(*values) for values in rows[["value", "low", "high"]].to_numpy(float)]
+    named = rows[["model", "layer", "view", "grouping", "n"]].assign(score=cells)
+    return named.astype({"n": int})
+
+
+def _condense_clusters(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["trial"].isna()]
+    wide = rows.pivot_table(index="clusters", columns="measure", values="value", sort=True)
+    return wide.reset_index().astype({"clusters": int}).rename_axis(columns=None)
+
+
+def _condense_agreement(table: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        {"measure": measure, "view": view, "layers": len(part), "rank correlation": sentences.rank_correlation(part)}
+        for (measure, view), part in table.groupby(["measure", "view"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _condense_claims(table: pd.DataFrame) -> pd.DataFrame:
+    effects = [
+        "" if pd.isna(value) else _cell(value, low, high)
+        for value, low, high in table[["value", "low", "high"]].to_numpy(float)
+    ]
+    return table[["claim", "evidence", "verdict"]].assign(effect=effects)[["claim", "evidence", "effect", "verdict"]]
+
+
+def _with_names(draw: Callable[..., Figure]) -> Draw:
+    return lambda table, corpus, models: draw(table, corpus=corpus, models=models)
+
+
+def _with_corpus(draw: Callable[..., Figure]) -> Draw:
+    return lambda table, corpus, _: draw(table, corpus=corpus)
+
+
+def _alone(draw: Callable[..., Figure]) -> Draw:
+    return lambda table, *_: draw(table)
+
+
+SECTIONS: dict[str, Section] = {
+    "extraction": Section(
+        "Layers: spread and similarity of neighbours", stages.extraction,
+        {"extraction": _with_names(figures.extraction_summary)},
+        lambda table: layers_by_view(table, ["participation ratio", "neighbour similarity"]),
+    ),
+    "cca": Section(
+        "CCA of every layer with every view", stages.cca,
+        {"cca": _with_names(figures.cca_by_layer), "cca-windows": _with_names(figures.cca_by_window)},
+        layers_by_view,
+    ),
+    "cca-variants": Section(
+        "Definitions of the CCA score, against phones", stages.cca_variants,
+        {"cca-variants": _with_corpus(figures.cca_variants)}, _condense_variants,
+    ),
+    "cca-grouping": Section(
+        "CCA where segments, utterances or speakers are kept together", stages.cca_grouping, {}, _condense_grouping
+    ),
+    "mutual-information": Section(
+        "Mutual information of clusters with phones and words", stages.mutual_information,
+        {"mutual-information": _with_names(figures.mi_by_layer)},
+        lambda table: layers_by_view(table, ["normalised", "adjusted"]),
+    ),
+    "mi-clusters": Section(
+        "Mutual information with phones by number of clusters", stages.mi_clusters,
+        {"mi-clusters": _with_corpus(figures.mi_by_clusters)}, _condense_clusters,
+    ),
+    "efficiency": Section(
+        "Cost with and without downsampling", stages.efficiency,
+        {"macs": _alone(charts.macs_by_part), "savings": _alone(charts.savings), "latency": _alone(charts.latency),
+         "parts": _alone(charts.time_by_part)},
+        costs.overview,
+    ),
+    "probes": Section(
+        "Accuracy of linear probes", stages.probes,
+        {"probes": _with_names(figures.probes_by_layer), "weighted-sums": _with_names(figures.weighted_sums)},
+        lambda table: layers_by_view(table, ["accuracy"]),
+    ),
+    "agreement": Section(
+        "Rank correlation of CCA and MI with probe accuracy", stages.agreement,
+        {"agreement": _with_names(figures.agreement)}, _condense_agreement,
+    ),
+    "claims": Section(
+        "The paper's claims and what this run supports", stages.claims, {"claims": _with_names(figures.claims)},
+        _condense_claims,
+    ),
+}  # fmt: skip
+"""What a report holds, in reading order."""

@@ -1,0 +1,39 @@
+"""Tables to figures."""
+
+from multires.report.figures.claims import claims
+from multires.report.figures.experiment import carries, factorial, layers_by_corpus, training_curves
+from multires.report.figures.extraction import durations, extraction_summary, schematic, utterance
+from multires.report.figures.measures import (
+    agreement,
+    all_curves,
+    cca_by_layer,
+    cca_by_window,
+    cca_variants,
+    mi_by_clusters,
+    mi_by_layer,
+    probes_by_layer,
+    weighted_sums,
+)
+from multires.report.figures.style import use_style
+
+__all__ = [
+    "agreement",
+    "all_curves",
+    "carries",
+    "cca_by_layer",
+    "cca_by_window",
+    "cca_variants",
+    "claims",
+    "durations",
+    "extraction_summary",
+    "factorial",
+    "layers_by_corpus",
+    "mi_by_clusters",
+    "mi_by_layer",
+    "probes_by_layer",
+    "schematic",
+    "training_curves",
+    "use_style",
+    "utterance",
+    "weighted_sums",
+]

@@ -1,0 +1,229 @@
+"""Figures of the chapters on CCA, mutual information and probes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
+from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
+from multires.report.sentences import ACOUSTIC_NAMES, rank_correlation
+
+VIEW_TITLES = {
+    "mel": "log-mel, own frames",
+    "conv": "waveform encoder",
+    "phone": "phone",
+    "word": "word",
+    "part_of_speech": "part of speech",
+    "word_vectors": "word vectors",
+    "layer": "reference model's last layer",
+}
+
+
+def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """CCA with every view by depth; log-mel in windows of the layer's own frame period."""
+    own = table["view"].ne("mel") | np.isclose(
+        table["window"].astype(float), table["frame_period"].astype(float) * 1000
+    )
+    rows = table[own]
+    return layer_curves(
+        _scores(rows), panels="view", ylabel="CCA", title=f"{corpus}; {models}", panel_titles=VIEW_TITLES,
+        baselines=_shuffled(rows),
+    )  # fmt: skip
+
+
+def cca_by_window(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """CCA with log-mel by depth, a panel for each window in which all layers are read."""
+    rows = table[table["view"] == "mel"]
+    titles = {window: f"window of {window:.0f} ms" for window in sorted(rows["window"].unique())}
+    return layer_curves(
+        _scores(rows), panels="window", ylabel="CCA with log-mel", title=f"{corpus}; {models}", panel_titles=titles,
+        baselines=_shuffled(rows), share_y=True,
+    )  # fmt: skip
+
+
+def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
+    """One curve by depth for each definition of the score."""
+    rows = _scores(table)
+    figure, axes = new_figure(1, 1, height=4.2)
+    axis = axes.flat[0]
+    last = rows[rows["layer_index"] == rows["layer_index"].max()].sort_values("value")["measure"]
+    offsets = {measure: 9.0 * (place - (len(last) - 1) / 2) for place, measure in enumerate(last)}
+    for measure, part in rows.groupby("measure", sort=False):
+        part = part.sort_values("layer_index")
+        spread = np.clip(np.stack([part["value"] - part["low"], part["high"] - part["value"]]).astype(float), 0, None)
+        axis.errorbar(part["layer_index"], part["value"], yerr=np.nan_to_num(spread), color=BASELINE, marker="o",
+                      markersize=5, capsize=2.5, elinewidth=1.2)  # fmt: skip
+        for row in part.itertuples():
+            axis.plot(
+                row.layer_index,
+                row.value,
+                "o",
+                color=resolution_colour(row.frame_period),
+                markersize=marker_size(row.frame_period),
+                zorder=3,
+            )
+        label_at_end(axis, part["layer_index"].iloc[-1], part["value"].iloc[-1], str(measure), "#333333",
+                     offset=offsets.get(measure, 0.0))  # fmt: skip
+    axis.set_xlabel("depth (0: waveform encoder)")
+    axis.set_ylabel("score against phones")
+    axis.set_title(f"{corpus}; {rows['model'].iloc[0]}")
+    axis.margins(x=0.05)
+    axis.set_xlim(right=rows["layer_index"].max() * 1.35)
+    axis.set_xticks(sorted(rows["layer_index"].unique()))
+    return figure
+
+
+def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Normalised and adjusted mutual information with phones and words by depth."""
+    rows = table[table["measure"].isin(["normalised", "adjusted", "normalised shuffled", "adjusted shuffled"])].copy()
+    shuffled = rows["measure"].str.endswith("shuffled")
+    rows["panel"] = rows["view"] + ", " + rows["measure"].str.removesuffix(" shuffled")
+    titles = {
+        f"{view}, {measure}": f"{view}s, {measure}"
+        for view in ("phone", "word")
+        for measure in ("normalised", "adjusted")
+    }
+    layers, acoustic = _split_acoustic(rows[~shuffled])
+    return layer_curves(
+        layers, panels="panel", ylabel="mutual information", title=f"{corpus}; {models}", panel_titles=titles,
+        baselines=rows[shuffled], references=_references(acoustic, "panel"),
+    )  # fmt: skip
+
+
+def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
+    """Raw, corrected and shuffled mutual information (bits) over the number of clusters."""
+    names = {"bits": "raw", "bits corrected": "corrected", "bits shuffled": "shuffled, raw",
+             "bits corrected shuffled": "shuffled, corrected"}  # fmt: skip
+    figure, axes = new_figure(1, 1, height=4.0)
+    axis = axes.flat[0]
+    axis.axhline(0, color=BASELINE, linewidth=1)
+    for measure, name in names.items():
+        part = table[(table["measure"] == measure) & table["trial"].isna()].sort_values("clusters")
+        if part.empty:
+            continue
+        colour = BASELINE if "shuffled" in measure else "#222222"
+        style = "--" if "corrected" in measure else "-"
+        axis.plot(part["clusters"], part["value"], style, color=colour, marker="o", markersize=5)
+        if part["low"].notna().any():
+            axis.fill_between(part["clusters"].astype(float), part["low"].astype(float), part["high"].astype(float),
+                              color=colour, alpha=0.15, linewidth=0)  # fmt: skip
+        label_at_end(axis, part["clusters"].iloc[-1], part["value"].iloc[-1], name, colour)
+    axis.set_xscale("log", base=2)
+    counts = sorted(table["clusters"].unique())
+    ticks = [
+        count for count, above in itertools.zip_longest(counts, counts[1:]) if above is None or above > 1.2 * count
+    ]
+    axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(right=max(ticks) * 2.6)
+    axis.set_xlabel("k-means clusters")
+    axis.set_ylabel("bits")
+    axis.set_title(f"{corpus}; {table['model'].iloc[0]}, {table['layer'].iloc[0]}, {int(table['n'].max()):,} phones")
+    return figure
+
+
+def probes_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Accuracy of probes on single layers by depth."""
+    single = table[table["layer_index"].notna()]
+    layers, acoustic = _split_acoustic(single[single["measure"] == "accuracy"])
+    shuffled, _ = _split_acoustic(single[single["measure"] == "shuffled accuracy"])
+    return layer_curves(
+        layers, panels="view", ylabel="accuracy", title=f"{corpus}; {models}", baselines=shuffled,
+        references=_references(acoustic, "view"),
+    )  # fmt: skip
+
+
+def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """The learned weighted sum of layers beside the best single layer and the acoustic features."""
+    accuracy = apart(table[table["measure"] == "accuracy"])
+    tasks = list(dict.fromkeys(accuracy["view"]))
+    lines = 2 * accuracy["condition"].nunique()
+    figure, axes = new_figure(len(tasks), 1, height=1.0 + (0.5 + 0.19 * lines) * len(tasks), sharex=False)
+    for axis, task in zip(axes.flat, tasks, strict=True):
+        rows = accuracy[accuracy["view"] == task]
+        layers, acoustic = _split_acoustic(rows)
+        entries = [
+            (ACOUSTIC_NAMES.get(row.model, str(row.model)), row.value, row.low, row.high, "s")
+            for row in acoustic.itertuples()
+        ]
+        for condition, part in layers.groupby("condition", sort=False):
+            single = part[part["layer_index"].notna()]
+            best = single.loc[single["value"].idxmax()]
+            entries.append((f"{condition}: best, {best['layer']}", best["value"], best["low"], best["high"], "o"))
+            for row in part[part["layer_index"].isna()].itertuples():
+                entries.append((f"{condition}: weighted sum", row.value, row.low, row.high, "D"))
+        for height, (_, value, low, high, marker) in enumerate(reversed(entries)):
+            axis.errorbar(
+                value, height, xerr=[[max(value - low, 0)], [max(high - value, 0)]] if np.isfinite(low) else None,
+                fmt=marker, color=BASELINE if marker == "s" else "#222222", capsize=2.5, markersize=6,
+                markerfacecolor="white" if marker == "o" else None,
+            )  # fmt: skip
+        axis.set_yticks(range(len(entries)), [name for name, *_ in reversed(entries)], fontsize="small")
+        axis.set_title(task)
+        axis.margins(y=0.12)
+    axes.flat[-1].set_xlabel("accuracy")
+    heading(figure, corpus, models)
+    return figure
+
+
+def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Probe accuracy of every layer against its CCA and MI with the same labels."""
+    views = list(dict.fromkeys(table["view"]))
+    measures = list(dict.fromkeys(table["measure"]))
+    figure, axes = new_figure(len(views), len(measures), height=2.6 * len(views) + 0.6)
+    markers = condition_markers(list(dict.fromkeys(table["condition"])))
+    for row, view in enumerate(views):
+        for column, measure in enumerate(measures):
+            axis, part = axes[row, column], table[(table["view"] == view) & (table["measure"] == measure)]
+            for point in part.itertuples():
+                marker, filled = markers[point.condition]
+                colour = resolution_colour(point.frame_period)
+                axis.plot(point.value, point.accuracy, marker, color=colour, markersize=marker_size(point.frame_period),
+                          markerfacecolor=colour if filled else "white")  # fmt: skip
+            axis.set_title(f"{view}s: ρ = {rank_correlation(part):.2f}")
+            axis.set_xlabel(measure if measure == "CCA" else "MI, adjusted")
+            if column == 0:
+                axis.set_ylabel("probe accuracy")
+    add_legend(figure, markers, sorted(table["frame_period"].unique()), shuffled=False)
+    heading(figure, corpus, models)
+    return figure
+
+
+def all_curves(curves: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Every measure of every layer, a panel each: what `multires.book.explorer.curves` gives."""
+    rows = curves.assign(name=curves["group"].str.partition(",")[0] + ": " + curves["panel"])
+    layers, acoustic = rows[rows["layer_index"].notna()], rows[rows["layer_index"].isna()]
+    ends = [rows.assign(value=rows[end]) for end in ("chance_low", "chance_high")]
+    acoustic = acoustic.assign(model=acoustic["condition"])
+    return layer_curves(
+        layers.astype({"layer_index": int}), panels="name", ylabel="", title=f"{corpus}; {models}",
+        baselines=pd.concat(ends).dropna(subset=["value"]), references=_references(acoustic, "name"),
+    )  # fmt: skip
+
+
+def _scores(table: pd.DataFrame) -> pd.DataFrame:
+    """The means over trials, without baselines."""
+    return table[table["trial"].isna() & (table["measure"] != "shuffled")]
+
+
+def _shuffled(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["measure"] == "shuffled"]
+
+
+def _split_acoustic(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of models, rows of log-mel and MFCC; only means over trials."""
+    means = table[table["trial"].isna()]
+    acoustic = means["model"].isin(["mel", "mfcc"])
+    return means[~acoustic], means[acoustic]
+
+
+def _references(acoustic: pd.DataFrame, panels: str) -> dict[str, dict[str, float]]:
+    return {
+        ACOUSTIC_NAMES.get(str(model), str(model)): dict(zip(part[panels], part["value"], strict=True))
+        for model, part in acoustic.groupby("model")
+    }

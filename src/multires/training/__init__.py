@@ -1,0 +1,1 @@
+"""Recipes, targets, and masked unit prediction."""

@@ -1,0 +1,68 @@
+"""One model trained by masked unit prediction, from corpus to file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from multires.errors import MultiresError, choose
+from multires.experiment.run import CONDITIONS, CORPORA, SIZES, Size, _load, estimate, train_all
+
+
+def train_one(
+    condition: str = "multi+aux",
+    corpus: str = "embedded",
+    *,
+    data: str | Path | None = None,
+    size: str | Size = "cpu",
+    seed: int = 0,
+    steps: int | None = None,
+    out: str | Path = "experiment",
+    device: str = "cpu",
+    estimate_only: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Train one condition of the experiment with one seed; goes on where it was stopped.
+
+    Parameters
+    ----------
+    condition
+        One of `multires.experiment.run.CONDITIONS`.
+    corpus, data
+        ``embedded``, or ``librispeech`` with the folder of the corpus.
+    size
+        One of `multires.experiment.run.SIZES`, or a `Size`.
+    steps
+        In place of those of the size's recipe.
+    out
+        The model comes to lie in ``<out>/<corpus>/models``, where `multires.experiment.run` finds it too.
+    estimate_only
+        Measure a few steps, print what the training would take, and stop.
+
+    Returns
+    -------
+    pathlib.Path
+        The safetensors file, which `load_model` takes as a name; with `estimate_only`, where it would be.
+
+    Raises
+    ------
+    MultiresError
+        For an unknown condition, corpus or size, or a folder that is missing or cannot be written.
+    """
+    choose("condition", condition, tuple(CONDITIONS))
+    choose("corpus", corpus, tuple(CORPORA))
+    chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
+    if steps is not None:
+        chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
+    if corpus != "embedded" and not data:
+        raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
+    folder = Path(out) / corpus / "models"
+    _, material = _load(corpus, data, chosen, device, progress)
+    print(estimate(material, chosen, [condition], [seed], device), flush=True)
+    if estimate_only:
+        return folder / f"{condition}-{seed}.safetensors"
+    try:
+        (path,) = train_all(material, chosen, [condition], [seed], folder, progress=progress)
+    except OSError as error:
+        raise MultiresError(f"cannot write {folder}: {error.strerror or error}; choose another out") from error
+    return path

@@ -1,0 +1,92 @@
+"""A folder for a paper: every table and figure, in forms that other programs read."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multires.analysis import stages
+from multires.errors import MultiresError
+from multires.report.export import FORMATS, SECTIONS, latex, layers_by_view, report
+from multires.results import tidy
+
+
+def scores() -> pd.DataFrame:
+    common = {"model": "multi_base", "seed": 0, "layer_index": 1, "frame_period": 0.02, "measure": "pwcca"}
+    rows = [
+        {**common, "layer": "encoder.0.1", "view": "phone", "value": 0.5, "low": 0.4, "high": 0.6},
+        {**common, "layer": "encoder.0.1", "view": "phone", "value": 0.7, "trial": 0},
+        {**common, "layer": "encoder.0.1", "view": "phone", "value": 0.1, "measure": "shuffled"},
+        {**common, "layer": "encoder.0.1", "view": "mel", "window": 20.0, "value": 0.25},
+        {**common, "layer": "middle.0", "frame_period": 0.04, "view": "phone", "value": 0.9, "low": 0.8, "high": 1.0},
+    ]
+    return tidy([{"window": np.nan, "low": np.nan, "high": np.nan, **row} for row in rows])
+
+
+def test_a_page_has_a_row_for_each_layer_and_a_column_for_each_view():
+    table = layers_by_view(scores())
+    assert list(table.columns) == ["model", "seed", "layer", "ms", "phone", "mel 20 ms"]
+    assert table["ms"].tolist() == ["20", "40"]
+    assert table["phone"].tolist() == ["0.500 [0.400, 0.600]", "0.900 [0.800, 1.000]"]
+    assert table["mel 20 ms"].tolist()[0] == "0.250"
+
+
+def test_latex_is_escaped_and_complete():
+    text = latex(pd.DataFrame({"model": ["b_4 & 50 %"], "n": [3], "score": [0.12345]}), "What & why", "cca")
+    assert r"b\_4 \& 50 \%" in text
+    assert r"\caption{What \& why}" in text
+    assert r"\label{tab:cca}" in text
+    assert "0.123" in text
+    for word in ("toprule", "midrule", "bottomrule"):
+        assert rf"\{word}" in text
+    assert text.count(r"\begin{") == text.count(r"\end{")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*training rows for.*columns")
+def test_every_section_is_written_in_every_form(run, tmp_path):
+    index = report(run, tmp_path / "deep" / "paper")
+    place = index.parent
+    told = index.read_text()
+    assert set(re.findall(r"\]\((.*?)\)", told)) == {path.name for path in place.iterdir()} - {"index.md"}
+    for name, section in SECTIONS.items():
+        table = section.make(run).table
+        kept = pd.read_csv(place / f"{name}.csv")
+        assert len(kept) == len(table)
+        np.testing.assert_allclose(kept["value"], table["value"].astype(float), rtol=1e-12)
+        source = json.loads((place / f"{name}.json").read_text())
+        assert source["profile"] == "embedded"
+        assert source["rows"] == len(table)
+        assert section.title.split(",")[0] in told
+        tex = (place / f"{name}.tex").read_text()
+        assert tex.count("\\\\\n") == len(section.condense(table)) + 1  # the heading is a row too
+        for figure in section.figures:
+            assert (place / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+            assert ElementTree.parse(place / f"{figure}.svg").getroot().tag.endswith("svg")
+    claims = (place / "claims.tex").read_text()
+    for verdict in stages.claims(run).table["verdict"].unique():
+        assert verdict in claims
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*training rows for.*columns")
+def test_parts_of_a_report_and_the_same_file_twice(run, tmp_path):
+    first = report(run, tmp_path / "one", formats=["svg"], only=["mutual-information"]).parent
+    assert sorted(path.name for path in first.iterdir()) == ["index.md", "mutual-information.svg"]
+    second = report(run, tmp_path / "two", formats=["pdf", "csv"], only=["mutual-information"]).parent
+    third = report(run, tmp_path / "three", formats=["pdf", "csv"], only=["mutual-information"]).parent
+    for path in second.iterdir():
+        assert path.read_bytes() == (third / path.name).read_bytes(), path.name
+
+
+def test_what_a_report_cannot_do_is_said(run, tmp_path):
+    with pytest.raises(MultiresError, match=f"unknown format 'docx': choose one of {', '.join(FORMATS)}"):
+        report(run, tmp_path, formats=["docx"])
+    with pytest.raises(MultiresError, match="unknown section 'poems': choose one of extraction, cca"):
+        report(run, tmp_path, only=["poems"])
+    (tmp_path / "file").touch()
+    with pytest.raises(MultiresError, match=r"cannot write the report to .*file"):
+        report(run, tmp_path / "file" / "below", only=["claims"])
