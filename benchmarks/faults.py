@@ -514,7 +514,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
     import dask
     from distributed import Client, LocalCluster
 
-    from multires.runtime.engine import Cluster
+    from multires.runtime.cluster import Cluster
 
     rows = []
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "logging.distributed": "error"})

@@ -37,7 +37,8 @@ from multires.measures import KMeans, Pieces, fit_kmeans
 from multires.measures.statistics import CCAStatistics
 from multires.models import build_model, load_model
 from multires.results import processor_name
-from multires.runtime.engine import LOCAL, Cluster, Engine
+from multires.runtime.cluster import Cluster
+from multires.runtime.engine import LOCAL, Engine
 
 PHONES = ("aa", "b", "s", "t")
 FEWEST = 1_000

@@ -16,7 +16,9 @@ from multires.features import store
 from multires.features.store import NamedModel, fingerprint
 from multires.measures.statistics import CCAStatistics
 from multires.models import load_model
-from multires.runtime.engine import LOCAL, Cluster, Engine, code_digest, open_engine
+from multires.runtime.cluster import Cluster
+from multires.runtime.digest import code_digest
+from multires.runtime.engine import LOCAL, Engine, open_engine
 from tests.conftest import SETTINGS
 
 

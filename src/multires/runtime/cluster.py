@@ -1,0 +1,301 @@
+"""Task execution on the workers of a Dask cluster: retries, hung workers, and merges as a tree."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from multires.errors import MultiresError
+from multires.runtime.digest import code_digest
+from multires.runtime.engine import Engine, Piece, Result
+
+ATTEMPTS = 3
+"""How often a piece of work is tried, each time by another worker where there is one."""
+
+PATIENCE = 3600.0
+"""Seconds after which a worker that is still at one piece is taken to hang."""
+
+
+class Cluster(Engine):
+    """The workers that a Dask client knows, on one machine or many.
+
+    A piece that a worker gives up on is tried elsewhere; so is one whose worker dies, runs out of memory or is at it
+    longer than `patience`. What still fails is reported when all the rest is done.
+
+    Parameters
+    ----------
+    client
+        Of `distributed`, connected.
+    attempts, patience
+        As `ATTEMPTS` and `PATIENCE`.
+    """
+
+    remote = True
+
+    def __init__(self, client: Any, *, attempts: int = ATTEMPTS, patience: float = PATIENCE) -> None:
+        self.client = client
+        self.attempts, self.patience = attempts, patience
+
+    def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
+        """As `Engine.each`, with as many pieces under way as the workers have threads."""
+        waiting = (_Job(piece) for piece in pieces)
+        again: list[_Job] = []
+        running: dict[Any, _Job] = {}
+        failed: list[_Job] = []
+        finished = 0
+        ended: SimpleQueue[Any] = SimpleQueue()
+        task = _Task(function, code_digest())
+        try:
+            while True:
+                room = self.width(what) - len(running)
+                for job in [*again[:room], *islice(waiting, max(room - len(again), 0))]:
+                    future = self._submit(task, job)
+                    running[future] = job
+                    future.add_done_callback(ended.put)
+                again = again[max(room, 0) :]
+                if not running:
+                    break
+                with suppress(Empty):
+                    ended.get(timeout=_GLANCE)
+                for future in [future for future in running if future.done()]:
+                    job = running.pop(future)
+                    outcome = _outcome(future)
+                    if outcome.problem is None:
+                        finished += 1
+                        yield outcome.value
+                    else:
+                        self._retry(job, outcome, again, failed)
+                for future in [future for future, job in running.items() if job.age() > self.patience]:
+                    self._retry(running.pop(future), self._abandon(future), again, failed)
+        finally:
+            for future in running:
+                future.cancel(force=True)
+        if failed:
+            named = "; ".join(f"{job.piece}: {job.problem}" for job in failed[:3])
+            more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+            raise MultiresError(
+                f"{len(failed)} of {finished + len(failed)} {what} failed, the rest is done and kept ({named}{more}): "
+                "mend the cause and run again, only these will be tried"
+            )
+
+    def merge(
+        self, function: Callable[[Piece], Result], pieces: Sequence[Piece], join: Callable[[Result, Result], Result]
+    ) -> Result:
+        """As `Engine.merge`; branches are joined where they are, and only the last comes back.
+
+        What can be joined goes before what is still to be made, so that few results wait.
+        """
+        if not pieces:
+            raise MultiresError("there is nothing to merge")
+        package, retries = code_digest(), self.attempts - 1
+        # As a task's result it is sent once to each worker, and made again where it is lost; centres of clusters are large.
+        given = self.client.submit(_same, function, pure=False, priority=1)
+        level = self.client.map(_checked, pieces, function=given, package=package, pure=False, retries=retries)
+        keys = {future.key for future in level}
+        height = 0
+        while len(level) > 1:
+            height += 1
+            pairs = [level[index : index + 2] for index in range(0, len(level), 2)]
+            level = [
+                self.client.submit(_joined, join, *pair, pure=False, retries=retries, priority=height)
+                if len(pair) == 2
+                else pair[0]
+                for pair in pairs
+            ]
+            keys.update(future.key for future in level)
+        outcome = self._watched(level[0], keys)
+        if outcome.problem is not None:
+            raise MultiresError(f"the statistics could not be merged: {outcome.problem}")
+        return outcome.value
+
+    def width(self, what: str = "the work") -> int:
+        """As many as the workers have threads; waits a while for the first worker.
+
+        Raises
+        ------
+        MultiresError
+            Where none joins.
+        """
+        threads = sum(self.client.nthreads().values())
+        if not threads:
+            try:
+                self.client.wait_for_workers(1, timeout=_JOINING)
+            except TimeoutError as error:
+                raise MultiresError(
+                    f"no worker has joined {_address(self.client)} within {_JOINING:.0f} s: {what} cannot be worked on; "
+                    "start workers (dask worker ADDRESS) and run again"
+                ) from error
+            threads = sum(self.client.nthreads().values())
+        return max(threads, 1)
+
+    def _watched(self, last: Any, keys: set[str]) -> _Outcome:
+        """What comes of the last of some futures; workers that are at one of them for too long are started anew.
+
+        Only keys are held here: a future that is held would keep its result on the workers.
+        """
+        ended: SimpleQueue[Any] = SimpleQueue()
+        last.add_done_callback(ended.put)
+        since: dict[str, float] = {}
+        restarts = 0
+        while True:
+            with suppress(Empty):
+                ended.get(timeout=_GLANCE)
+                return _outcome(last)
+            now = time.monotonic()
+            at = {key: worker for worker, own in self.client.processing().items() for key in own if key in keys}
+            since = {key: since.get(key, now) for key in at}
+            late = sorted({at[key] for key, began in since.items() if now - began > self.patience})
+            if late and restarts == self.attempts - 1:
+                last.cancel(force=True)
+                return _Outcome(problem=f"{', '.join(late)} was still at it after {self.patience:.0f} s")
+            if late:
+                restarts += 1
+                print(f"{', '.join(late)} hangs: started anew", file=sys.stderr, flush=True)
+                self._start_anew(late)
+                since = {}
+
+    def _start_anew(self, workers: Sequence[str]) -> None:
+        with suppress(Exception):  # a worker without a nanny cannot be started anew
+            self.client.restart_workers(list(workers), timeout=_JOINING, raise_for_error=False)
+
+    def _submit(self, task: _Task, job: _Job) -> Any:
+        job.attempts += 1
+        job.since = time.monotonic()
+        others = [worker for worker in self.client.nthreads() if worker not in job.avoid] if job.avoid else []
+        return self.client.submit(
+            _run, task, job.piece, pure=False, workers=others or None, allow_other_workers=bool(others)
+        )
+
+    def _retry(self, job: _Job, outcome: _Outcome, again: list[_Job], failed: list[_Job]) -> None:
+        job.problem = outcome.problem
+        job.avoid.update(outcome.workers)
+        if outcome.died:
+            # Dask has tried it several times. Once more: it may only have stood beside the one at fault.
+            job.attempts = max(job.attempts, self.attempts - 1)
+        if job.attempts < self.attempts:
+            print(f"{job.piece}: {job.problem}; trying it again", file=sys.stderr, flush=True)
+            again.append(job)
+        else:
+            failed.append(job)
+
+    def _abandon(self, future: Any) -> _Outcome:
+        """Give up on a worker that hangs: start it anew where something watches over it, and go without it where not."""
+        workers = [worker for worker, keys in self.client.processing().items() if future.key in keys]
+        future.cancel(force=True)
+        self._start_anew(workers)  # where that cannot be, it is avoided
+        named = ", ".join(workers) or "a worker"
+        return _Outcome(problem=f"{named} was still at it after {self.patience:.0f} s", workers=tuple(workers))
+
+
+_GLANCE = 1.0
+"""Seconds between looks at what is under way."""
+
+_JOINING = 60.0
+"""Seconds that a worker is given to appear."""
+
+
+class _Job:
+    """A piece of work, and how it has gone so far."""
+
+    def __init__(self, piece: Any) -> None:
+        self.piece = piece
+        self.attempts, self.since = 0, 0.0
+        self.avoid: set[str] = set()
+        self.problem: str | None = None
+
+    def age(self) -> float:
+        return time.monotonic() - self.since
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a piece: its value, or the problem and the workers that had it."""
+
+    value: Any = None
+    problem: str | None = None
+    workers: tuple[str, ...] = ()
+    died: bool = False
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A function for the workers, and the package that it was written for."""
+
+    function: Callable[[Any], Any]
+    package: str
+
+
+def _run(task: _Task, piece: Any) -> _Outcome:
+    """On a worker: what becomes of a piece; an error is a value, so that the other pieces go on."""
+    from distributed import get_worker
+
+    address = get_worker().address
+    try:
+        return _Outcome(_checked(piece, function=task.function, package=task.package))
+    except MultiresError as error:
+        return _Outcome(problem=str(error), workers=(address,))
+    except Exception as error:
+        return _Outcome(problem=f"{type(error).__name__}: {error}"[:300], workers=(address,))
+
+
+def _checked(piece: Any, *, function: Callable[[Any], Any], package: str) -> Any:
+    if package != code_digest():
+        raise MultiresError("a worker has another version of multires: install the same one everywhere")
+    _settle()
+    return function(piece)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _joined(join: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    return join(left, right)
+
+
+def _outcome(future: Any) -> _Outcome:
+    """The result of a future, or what Dask says of it; a worker that died has been tried elsewhere by Dask itself."""
+    from distributed import KilledWorker
+
+    try:
+        value = future.result()
+    except KilledWorker as error:
+        return _Outcome(
+            problem="every worker that had it died, as one does that runs out of memory; the last was "
+            f"{getattr(error.last_worker, 'address', error.last_worker)}",
+            died=True,
+        )
+    except Exception as error:
+        return _Outcome(problem=f"{type(error).__name__}: {error}"[:300])
+    return value if isinstance(value, _Outcome) else _Outcome(value)
+
+
+@cache
+def _settle() -> None:
+    """Share a worker's cores among its threads: as many threads of torch and BLAS as there are cores for each."""
+    import torch
+    from distributed import get_worker
+    from threadpoolctl import threadpool_limits
+
+    share = max(1, torch.get_num_threads() // get_worker().state.nthreads)
+    torch.set_num_threads(share)
+    threadpool_limits(share)
+
+
+def _address(client: Any) -> str:
+    return str(getattr(client.scheduler, "address", client))
+
+
+@cache
+def connect(address: str) -> Any:
+    """One connection to a scheduler for all runs of this process."""
+    from distributed import Client
+
+    return Client(address, timeout=20, set_as_default=False)
