@@ -1,11 +1,14 @@
 """The command line as a shell sees it: status, standard output and error of `multires.cli.main`."""
 
+import json
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from multires import cli
+from multires import cli, cli_options
 
 COMMANDS = (
     "extract", "cca", "mi", "probe", "efficiency", "claims", "report", "sweep", "pretrain", "experiment", "models",
@@ -17,6 +20,8 @@ COMMANDS = (
 def shell(monkeypatch, capsys, tmp_path):
     """Run a command line in an empty folder; gives status, output and errors."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "interrupt_on_termination", lambda: None)  # the handlers of this process stay
+    monkeypatch.setattr(cli, "show_notices", lambda: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["multires", *arguments])
@@ -37,6 +42,41 @@ def test_help_lists_every_command(shell):
     assert status == 2
     assert "Commands:" in out + err
     assert "multires: " not in err
+
+
+def test_the_version_is_printed(shell):
+    from importlib.metadata import version
+
+    assert shell("--version") == (0, f"multires {version('multires')}\n", "")
+
+
+def test_help_begins_with_five_examples_and_cuts_no_summary(shell):
+    _, out, _ = shell("--help")
+    before, _, commands = out.partition("Commands:")
+    examples = [line.split() for line in before.splitlines() if line.startswith("      multires ")]
+    assert [example[1] for example in examples] == ["claims", "cca", "cca", "efficiency", "pretrain"]
+    assert "..." not in commands
+    assert "\N{HORIZONTAL ELLIPSIS}" not in commands
+
+
+def test_starting_loads_no_heavy_module():
+    """A help page must not import torch; the benchmark `startup` has the seconds."""
+    script = "import json, sys, multires, multires.cli; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    roots = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert "multires" in roots
+    assert not roots & {"torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "zarr", "xarray", "requests"}
+
+
+def test_names_of_the_package_load_at_first_use():
+    import multires
+
+    assert set(multires.__all__) <= set(dir(multires))
+    from multires.analysis.run import open_run
+
+    assert multires.open_run is open_run
+    with pytest.raises(AttributeError, match="no attribute 'close_run'"):
+        multires.close_run
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -98,7 +138,7 @@ def test_an_interruption_says_what_comes_next(shell, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(cli_options.RunOptions, "open", interrupted)
     status, _, err = shell("cca")
     assert status == 130
     assert "interrupted; the next run continues from here" in err
@@ -108,7 +148,7 @@ def test_a_fault_of_ours_keeps_its_traceback(shell, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(cli, "_run", broken)
+    monkeypatch.setattr(cli_options.RunOptions, "open", broken)
     monkeypatch.setattr(sys, "argv", ["multires", "cca"])
     with pytest.raises(ZeroDivisionError, match="ours"):
         cli.main()
@@ -116,15 +156,36 @@ def test_a_fault_of_ours_keeps_its_traceback(shell, monkeypatch):
 
 @pytest.mark.slow
 def test_a_stage_prints_its_table_and_writes_it_elsewhere(shell, run, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "_run", lambda *arguments, **options: run)
+    monkeypatch.setattr(cli_options.RunOptions, "open", lambda self, **options: run)
     status, out, _ = shell("mi", "--output", "deep/table.csv")
     assert status == 0
     written = pd.read_csv(tmp_path / "deep" / "table.csv")
-    assert f"{len(written)} rows: {run.workspace}" in out
+    assert f"{len(written)} rows, of which {written['trial'].isna().sum()} are shown" in out
+    assert f": {run.workspace}" in out
     assert {"model", "layer", "value"} <= set(written.columns)
     status, _, err = shell("mi", "--output", "table.txt")
     assert status == 2
     assert "must end in .csv or .parquet" in err
+
+
+def test_what_was_left_out_of_the_corpus_is_said():
+    files = [[f"{number}.wav", "it is empty"] for number in range(7)]
+    lines = cli.left_out({"skipped": {"count": 7, "files": files}})
+    assert lines[:2] == ["Left out of the corpus: 7", "  0.wav: it is empty"]
+    assert lines[-1] == "  and 2 more, listed in the table's .json file"
+    assert cli.left_out({"skipped": {"count": 0, "files": []}}) == cli.left_out({}) == []
+
+
+def test_only_summary_rows_are_printed(capsys, tmp_path):
+    table = pd.DataFrame({"layer": ["a", "a", "b"], "trial": [0, None, None], "value": [0.25, 0.5, 0.75]})
+    source = {"skipped": {"count": 1, "files": [["x.wav", "too short"]]}}
+    cli._show(
+        SimpleNamespace(table=table, source=source, path=tmp_path / "t.parquet"), None, ["layer", "trial", "value"]
+    )
+    out = capsys.readouterr().out
+    assert "0.25" not in out
+    assert "0.50" in out
+    assert "  x.wav: too short\n3 rows, of which 2 are shown" in out
 
 
 @pytest.mark.slow

@@ -1,0 +1,143 @@
+"""Options that several commands of the command line share, and how a command takes them as one value."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from multires.analysis.run import Run
+
+
+def expanded(text: str) -> Path:
+    """A path in which ``~`` is the home folder, also where the shell left it (``--output=~/table.csv``)."""
+    return Path(text).expanduser()
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated option."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+Output = Annotated[
+    Path | None, typer.Option(parser=expanded, help="Also write the table to this .csv or .parquet file.")
+]
+Variant = Annotated[
+    str, typer.Option(help="Score of cca: mean, svcca, pwcca, layerwise-analysis or cka. Default: the profile's.")
+]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of every command that opens a run."""
+
+    profile: Annotated[str, typer.Option(help="embedded (synthetic speech), librispeech (a folder) or paper.")] = (
+        "embedded"
+    )
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Folder of the corpus. embedded needs none; paper downloads LibriSpeech where none is given."
+        ),
+    ] = ""
+    seed: Annotated[int, typer.Option(help="Seed of synthesis, sampling, clusters, probes and bootstraps.")] = 0
+    workspace: Annotated[str, typer.Option(help="Folder or URL that keeps vectors and tables between runs.")] = (
+        "workspace"
+    )
+    models: Annotated[
+        str, typer.Option(help="Comma-separated names or files; `multires models` lists names. Default: the profile's.")
+    ] = ""
+    layers: Annotated[str, typer.Option(help="Comma-separated layers, such as encoder.0.1,middle.0. Default: all.")] = (
+        ""
+    )
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    frames: Annotated[int | None, typer.Option(help="Frames sampled from each split. Default: the profile's.")] = None
+    utterances: Annotated[
+        int | None,
+        typer.Option(help="Maximum utterances per split, spread over its speakers. Default: the profile's."),
+    ] = None
+    engine: Annotated[
+        str, typer.Option(help="local (the default), or the address of a Dask scheduler whose workers compute.")
+    ] = ""
+
+    def open(self, **overrides: Any) -> Run:
+        """The run that these options describe; `overrides` replace fields of the profile."""
+        from multires.analysis.run import open_run
+
+        return open_run(
+            self.profile, data=self.data or None, seed=self.seed, workspace=self.workspace, models=self.models or None,
+            layers=self.layers or None, device=self.device, frames=self.frames, utterances=self.utterances,
+            engine=self.engine, **overrides,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of the commands that train."""
+
+    corpus: Annotated[str, typer.Option(help="embedded or librispeech.")] = "embedded"
+    data: Annotated[str, typer.Option(help="Folder of the corpus; embedded needs none.")] = ""
+    size: Annotated[str, typer.Option(help="cpu, gpu or smoke: model size and recipe.")] = "cpu"
+    out: Annotated[
+        Path, typer.Option(parser=expanded, help="Folder for models and tables; another run continues there.")
+    ] = Path("experiment")
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    steps: Annotated[int | None, typer.Option(help="Training steps. Default: the recipe's.")] = None
+    estimate_only: Annotated[bool, typer.Option("--estimate-only", help="Print the cost estimate and exit.")] = False
+
+    def values(self) -> dict[str, Any]:
+        """Keyword arguments of `train_one` and `main_experiment`."""
+        from multires.profiles import positive_integer
+
+        return {
+            "data": self.data or None, "size": self.size, "out": self.out, "device": self.device,
+            "steps": None if self.steps is None else positive_integer("steps", self.steps),
+            "estimate_only": self.estimate_only,
+        }  # fmt: skip
+
+
+Options = TypeVar("Options", RunOptions, TrainingOptions)
+
+
+def with_options(
+    kind: type[Options], *, only: tuple[str, ...] = (), without: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command's first parameter is built from the options that the fields of `kind` describe.
+
+    Parameters
+    ----------
+    only, without
+        Names of the fields that the command takes, or does not take; the others keep their defaults.
+    defaults
+        Defaults of this command in place of those of the fields.
+    """
+    shared = [field for field in fields(kind) if (not only or field.name in only) and field.name not in without]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        hints = get_type_hints(kind, include_extras=True)
+
+        def command(**given: Any) -> None:
+            function(kind(**{field.name: given.pop(field.name) for field in shared}), **given)
+
+        parameters = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(field.name, field.default),
+                annotation=hints[field.name],
+            )
+            for field in shared
+        ]
+        parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate
