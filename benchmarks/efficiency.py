@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from multires.efficiency import timing
-from multires.efficiency.timing import Estimate
+from multires.efficiency import estimates, machine, timing
+from multires.efficiency.estimates import Estimate
 from multires.errors import MultiresError
 from multires.models import build_model
-from multires.models.mr_hubert import SAMPLE_RATE, SIZES
+from multires.models.config import SAMPLE_RATE, SIZES
 from multires.results import processor_name
 
 RATIOS = {
@@ -73,7 +73,7 @@ def benchmark(
     found = {}
     for key, (name, reference) in RATIOS.items():
         if name in calls:
-            found[key] = timing.paired_ratio(times, name, reference, seed=seed)
+            found[key] = estimates.paired_ratio(times, name, reference, seed=seed)
         else:
             found[key] = Estimate(float("nan"), float("nan"), float("nan"), 0, missing)
     return found
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=None, help="torch's own choice if not given")
     options = parser.parse_args(arguments)
     try:
-        with timing.threads(options.threads) as threads:
+        with machine.threads(options.threads) as threads:
             found = benchmark(size=options.size, seconds=options.seconds, repeats=options.repeats)
     except MultiresError as error:
         print(error, file=sys.stderr)

@@ -31,7 +31,8 @@ import torch
 from multires.corpus import alignment, folder, librispeech
 from multires.errors import MultiresError
 from multires.models.checkpoint import load_checkpoint, save_model
-from multires.models.mr_hubert import MultiResHubert, preset
+from multires.models.config import preset
+from multires.models.mr_hubert import MultiResHubert
 
 SECONDS = 10
 """The longest that one input may take, on a busy machine."""

@@ -11,7 +11,8 @@ import pytest
 
 from multires.analysis.run import Subject, open_run
 from multires.errors import MultiresError
-from multires.models.mr_hubert import MultiResHubert, preset
+from multires.models.config import preset
+from multires.models.mr_hubert import MultiResHubert
 from multires.results import COLUMNS
 
 

@@ -13,7 +13,7 @@ from multires.analysis import stages
 from multires.book import explorer
 from multires.efficiency.counting import count
 from multires.models import load_model, models_table
-from multires.models.mr_hubert import preset
+from multires.models.config import preset
 from multires.models.registry import published
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"

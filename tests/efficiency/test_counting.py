@@ -2,9 +2,11 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from multires.efficiency.counting import count, count_measured, count_total, modules_by_part
+from multires.efficiency.counter import count_measured, modules_by_part
+from multires.efficiency.counting import count, count_total
 from multires.errors import MultiresError
-from multires.models.mr_hubert import ModelConfig, MultiResHubert, preset
+from multires.models.config import ModelConfig, preset
+from multires.models.mr_hubert import MultiResHubert
 
 CONFIGURATIONS = {
     "hubert": preset("hubert", "small"),

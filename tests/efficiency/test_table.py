@@ -7,11 +7,13 @@ import torch
 from scipy import stats
 
 from benchmarks.efficiency import fairseq_models, our_models
-from multires.efficiency import costs, timing
-from multires.efficiency import table as efficiency
+from multires.efficiency import costs, estimates, machine, measurements, timing
+from multires.efficiency.bench import SETTINGS, Bench
+from multires.efficiency.configurations import MODELS, configurations
+from multires.efficiency.estimates import Estimate
 from multires.efficiency.memory import peak_memory
-from multires.efficiency.table import MODELS, configurations, efficiency_table
-from multires.efficiency.timing import Estimate
+from multires.efficiency.table import efficiency_table
+from multires.efficiency.training_step import training_step
 from multires.errors import MultiresError
 from multires.experiment.statistics import TASKS
 from multires.models import build_model
@@ -21,9 +23,9 @@ from multires.results import COLUMNS
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    quick = replace(efficiency.SETTINGS["quick"], seconds=0.0)
+    quick = replace(SETTINGS["quick"], seconds=0.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(efficiency.SETTINGS, "quick", quick)
+        patch.setitem(SETTINGS, "quick", quick)
         return efficiency_table(size="small", durations=(0.2, 0.5, 1.0), threads=1, progress=False)
 
 
@@ -82,15 +84,15 @@ def test_counter_and_closed_form_stand_in_the_table_and_agree(table: pd.DataFram
 
 def test_a_counter_that_disagrees_stops_the_table(monkeypatch):
     monkeypatch.setattr(efficiency, "count_total", lambda config, seconds, piece: 1)
-    bench = efficiency.Bench("small", efficiency.SETTINGS["quick"], (0.2,), (1,), "cpu", "float32", 1, 0, False)
+    bench = Bench("small", SETTINGS["quick"], (0.2,), (1,), "cpu", "float32", 1, 0, False)
     with pytest.raises(MultiresError, match="closed form"):
-        efficiency._check_counts(bench, {"multi": build_model("multi", "small")})
+        measurements._check_counts(bench, {"multi": build_model("multi", "small")})
 
 
 def test_training_step_changes_every_weight_that_predicts():
     model = build_model("multi", "small")
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    efficiency.training_step(model, torch.randn(1, 16_000) * 0.1)()
+    training_step(model, torch.randn(1, 16_000) * 0.1)()
     same = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
     changed = set(before) - set(same)
     assert {name.split(".")[0] for name in changed} >= {"encoders", "middle", "decoders", "heads", "units"}
@@ -197,9 +199,9 @@ def test_bad_parameters_are_named(parameters: dict, words: str):
 
 
 def test_more_than_the_machine_can_do_is_not_shown():
-    whole = efficiency._share(Estimate(0.7, 0.6, 0.8, 5))
+    whole = measurements._share(Estimate(0.7, 0.6, 0.8, 5))
     assert (whole.median, whole.note) == (0.7, "")
-    beyond = efficiency._share(Estimate(1.41, 1.3, 1.5, 5))
+    beyond = measurements._share(Estimate(1.41, 1.3, 1.5, 5))
     assert beyond.withheld
     assert "the share would be 141%" in beyond.note
 
@@ -215,12 +217,12 @@ def test_ratio_to_hubert_is_that_of_fairseq():
         return time.process_time() - start
 
     waveforms = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)) * 0.1
-    with timing.threads(1):
+    with machine.threads(1):
         calls = our_models("base", waveforms) | fairseq_models(waveforms)
         del calls["mono"]
         times = timing.time_interleaved(calls, repeats=7, clock=processor_time)
-    ours = timing.paired_ratio(times, "multi", "hubert", tolerance=0.3)
-    theirs = timing.paired_ratio(times, "fairseq multi", "fairseq hubert", tolerance=0.3)
+    ours = estimates.paired_ratio(times, "multi", "hubert", tolerance=0.3)
+    theirs = estimates.paired_ratio(times, "fairseq multi", "fairseq hubert", tolerance=0.3)
     assert not ours.withheld, ours.note
     assert not theirs.withheld, theirs.note
     assert ours.low - 0.03 <= theirs.high

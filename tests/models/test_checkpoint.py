@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from multires.errors import MultiresError
 from multires.models import build_model, convert, load_checkpoint, load_model, save_model
-from multires.models.checkpoint import _literal, fairseq_config, read_fairseq, read_header
+from multires.models.checkpoint import read_header
+from multires.models.fairseq import _literal, fairseq_config
+from multires.models.unpickling import read_fairseq
 
 
 class Runs:
@@ -243,7 +245,7 @@ def test_the_new_spelling_of_weight_norm(state, narrow, tmp_path):
 
 def test_classes_are_inert(narrow):
     dictionary = read_fairseq(narrow.path)["task_state"]["dictionaries"][0]
-    assert type(dictionary).__module__ == "multires.models.checkpoint"
+    assert type(dictionary).__module__ == "multires.models.unpickling"
 
 
 def test_converting_gives_the_same_model(narrow, speech, tmp_path):

@@ -7,21 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from multires.models.config import CONVOLUTIONS
 from multires.models.encoder import PositionalConvolution, WaveformEncoder, group_norm
-from multires.models.mr_hubert import CONVOLUTIONS
-
-
-def plain(encoder: WaveformEncoder, waveforms: torch.Tensor) -> torch.Tensor:
-    """The waveform encoder as its definition says, convolution by convolution."""
-    x = waveforms[:, None]
-    for index, convolution in enumerate(encoder.convolutions):
-        x = convolution(x)
-        if encoder.norm == "layer":
-            x = encoder.norms[index](x.transpose(1, 2)).transpose(1, 2)
-        elif index == 0:
-            x = encoder.norms[0](x)
-        x = F.gelu(x)
-    return x.transpose(1, 2)
 
 
 def encoder(norm: str, bias: bool) -> WaveformEncoder:
@@ -43,7 +30,7 @@ def test_pieces_and_moments_give_the_convolutions(norm, bias, samples, speech):
     made = encoder(norm, bias)
     waveforms = torch.stack([speech[:samples], speech[-samples:] + 0.1])
     with torch.inference_mode():
-        expected, found = plain(made, waveforms), made(waveforms, None)
+        expected, found = made.plain(waveforms), made(waveforms, None)
     assert found.shape == expected.shape
     assert float((found - expected).norm() / expected.norm()) < 1e-5
 
@@ -52,7 +39,7 @@ def test_gradients_are_those_of_the_convolutions(speech):
     made = encoder("group", False)
     waveforms = speech[:4_000].view(2, -1)
     gradients = []
-    for forward in (lambda: plain(made, waveforms), lambda: made(waveforms, None)):
+    for forward in (lambda: made.plain(waveforms), lambda: made(waveforms, None)):
         made.zero_grad()
         forward().square().sum().backward()
         gradients.append([p.grad.clone() for p in made.parameters()])

@@ -4,8 +4,9 @@ import torch
 
 from multires.errors import MultiresError
 from multires.models.acoustic import LogMel
+from multires.models.config import LOG_MEL_GEOMETRY, preset
 from multires.models.encoder import LogMelFrontEnd
-from multires.models.mr_hubert import LOG_MEL_GEOMETRY, MultiResHubert, preset
+from multires.models.mr_hubert import MultiResHubert
 
 WAVES = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 24_000)).astype(np.float32) * 0.1)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from multires.errors import MultiresError
 from multires.models import ModelConfig, MultiResHubert, Regularization, build_model, preset
-from multires.models.mr_hubert import ARCHITECTURES
+from multires.models.config import ARCHITECTURES
 
 LENGTHS = torch.tensor([16_000, 9_001, 400, 720])
 

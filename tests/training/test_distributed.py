@@ -16,7 +16,7 @@ from multires.training.pretrain import training_log
 SCRIPT = """
 import sys
 import numpy as np, torch
-from multires.models.mr_hubert import preset
+from multires.models.config import preset
 from multires.training.pretrain import Recipe, pretrain
 from multires.training.targets import Speech, Units
 

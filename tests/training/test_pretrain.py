@@ -13,7 +13,8 @@ from multires.corpus import load_corpus
 from multires.corpus.utterance import Corpus, Utterance
 from multires.errors import MultiresError
 from multires.models.checkpoint import load_checkpoint, read_header
-from multires.models.mr_hubert import LOG_MEL_GEOMETRY, MultiResHubert, preset
+from multires.models.config import LOG_MEL_GEOMETRY, preset
+from multires.models.mr_hubert import MultiResHubert
 from multires.training.pretrain import (
     LOG_COLUMNS,
     Batches,

@@ -6,7 +6,8 @@ from sklearn.cluster import MiniBatchKMeans
 
 from multires.corpus.utterance import Corpus, Utterance
 from multires.errors import MultiresError
-from multires.models.mr_hubert import MultiResHubert, preset
+from multires.models.config import preset
+from multires.models.mr_hubert import MultiResHubert
 from multires.training.targets import (
     Cepstra,
     Quantizer,

@@ -17,7 +17,7 @@ from multires.efficiency.counting import count
 from multires.errors import MultiresError
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
-from multires.models.mr_hubert import ModelConfig, preset
+from multires.models.config import ModelConfig, preset
 from multires.models.registry import published, shipped, untrained
 from multires.report.figures.layers import apart, condition_markers
 from multires.report.figures.measures import VIEW_TITLES, all_curves

@@ -12,8 +12,9 @@ import torch
 from multires.analysis.plan import PHONES, PHONES_A_SECOND, WORDS_A_SECOND
 from multires.efficiency.counting import count_total
 from multires.features.store import FRAME_PERIODS, SHARD_SECONDS, serves
+from multires.models.config import ModelConfig
 from multires.models.layers import Layer
-from multires.models.mr_hubert import ModelConfig, MultiResHubert
+from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import parameter_count, published
 
 SPEEDS = (100, 300, 1000)

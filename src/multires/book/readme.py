@@ -14,7 +14,8 @@ from multires.book.notebooks import checkout
 from multires.efficiency.counting import count_total
 from multires.errors import MultiresError
 from multires.experiment.tables import experiment_tables
-from multires.models.mr_hubert import MultiResHubert, preset
+from multires.models.config import preset
+from multires.models.mr_hubert import MultiResHubert
 from multires.report import verdicts as claims
 from multires.report.figures import schematic, use_style
 

@@ -252,9 +252,6 @@ def overview(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# -- pieces -------------------------------------------------------------------------------------------------------
-
-
 def _dearest(table: pd.DataFrame) -> str:
     """The part whose share of the time exceeds its share of the count by most."""
     timed = table[(table["measure"] == "part_seconds") & (table["model"] == "multi") & table["value"].notna()]

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from multires.errors import MultiresError
-from multires.models.mr_hubert import ModelConfig, MultiResHubert
+from multires.models.config import ModelConfig
+from multires.models.mr_hubert import MultiResHubert
 
 
 def peak_memory(

@@ -17,9 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from multires.efficiency.table import SETTINGS, efficiency_table
+from multires.efficiency.bench import SETTINGS
+from multires.efficiency.table import efficiency_table
 from multires.errors import MultiresError
-from multires.models.mr_hubert import SIZES
+from multires.models.config import SIZES
 from multires.results import provenance, read_table, write_table
 
 FOLDER = Path(__file__).parents[1] / "data" / "efficiency"

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from multires.errors import MultiresError
-from multires.models.mr_hubert import ModelConfig, MultiResHubert
+from multires.models.config import ModelConfig
+from multires.models.mr_hubert import MultiResHubert
 from multires.runtime.storage import making, replace_file
 from multires.training.pretrain import keep_frames, local_frames
 from multires.training.targets import Labeller, Speech, Units

@@ -40,7 +40,8 @@ from multires.experiment.speech import load_experiment_speech
 from multires.experiment.statistics import carries, effects
 from multires.models import load_model
 from multires.models.checkpoint import save_model
-from multires.models.mr_hubert import LOG_MEL_GEOMETRY, ModelConfig, MultiResHubert, preset
+from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
+from multires.models.mr_hubert import MultiResHubert
 from multires.models.whisper import WhisperEncoder
 from multires.results import provenance, write_table
 from multires.runtime.storage import making, replace_file

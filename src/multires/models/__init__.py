@@ -1,17 +1,11 @@
 """Speech to layers."""
 
 from multires.models.checkpoint import convert, load_checkpoint, save_model
+from multires.models.config import ModelConfig, preset
 from multires.models.encoder import Regularization
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
 from multires.models.loading import load_model
-from multires.models.mr_hubert import (
-    ModelConfig,
-    MultiResHubert,
-    ResolutionOutput,
-    TrainingOutputs,
-    build_model,
-    preset,
-)
+from multires.models.mr_hubert import MultiResHubert, ResolutionOutput, TrainingOutputs, build_model
 from multires.models.registry import models_table
 
 __all__ = [

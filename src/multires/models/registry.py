@@ -17,7 +17,8 @@ import torch
 from multires.errors import MultiresError
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
-from multires.models.mr_hubert import ARCHITECTURES, SIZES, ModelConfig, MultiResHubert, preset, shape_name
+from multires.models.config import ARCHITECTURES, SIZES, ModelConfig, preset, shape_name
+from multires.models.mr_hubert import MultiResHubert
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 

@@ -28,8 +28,9 @@ from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
 from multires.models.acoustic import BANDS
 from multires.models.checkpoint import read_config, read_header, save_model
+from multires.models.config import ModelConfig, shape_name
 from multires.models.encoder import Regularization
-from multires.models.mr_hubert import ModelConfig, MultiResHubert, TrainingOutputs, shape_name
+from multires.models.mr_hubert import MultiResHubert, TrainingOutputs
 from multires.runtime.storage import making, replace_file
 from multires.training.distributed import Processes
 from multires.training.targets import HOP, WINDOW, Cepstra, Speech, Units
