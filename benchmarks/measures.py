@@ -13,7 +13,8 @@ import torch
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
-from multires.measures import CCA, assign_folds, choose_trials, mutual_information
+from multires.measures import CCA, assign_folds, choose_trials
+from multires.measures.mutual_information import mutual_information
 from tests.measures import protocol_reference
 
 DIM = 768

@@ -5,7 +5,7 @@ import pytest
 from multires.analysis import comparisons
 from multires.analysis.stages import REPLICATE
 from multires.errors import MultiresError
-from multires.measures.intervals import compare_replicates
+from multires.measures.bootstrap import compare_replicates
 from multires.results import COLUMNS, tidy
 
 RNG = np.random.default_rng(0)
@@ -70,5 +70,5 @@ def test_one_model_has_nothing_to_be_compared_with(table):
 
 
 def test_replicates_must_be_pairs():
-    with pytest.raises(MultiresError, match="not pairs"):
+    with pytest.raises(MultiresError, match="cannot be paired"):
         compare_replicates(0.0, np.zeros(3), np.zeros(4))

@@ -138,7 +138,7 @@ def test_intervals_hold_the_score(corpus, model):
     result = found.score("mean", replicates=50)["middle.0", "phone", None]
     assert result.interval is not None
     assert result.interval[0] < result.score < result.interval[1]
-    assert len(result.bootstrap.units) == 12, "fifteen utterances in twelve blocks"
+    assert len(result.bootstrap.clusters) == 12, "fifteen utterances in twelve blocks"
 
 
 def test_a_coarser_window_leaves_out_nothing_and_a_finer_one_the_coarse_layers(corpus, model):

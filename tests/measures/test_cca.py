@@ -18,9 +18,9 @@ from multires.measures import (
     cca_score,
     cca_scores,
     choose_trials,
-    compare_scores,
     linear_cka,
 )
+from multires.measures.bootstrap import compare_replicates
 
 
 def views(n=1200, dim_x=14, dim_y=9, shared=4, noise=0.7, seed=0):
@@ -41,7 +41,7 @@ def labelled(n=1300, dim=20, labels=12, seed=0):
 @pytest.mark.parametrize("weights_from", ["smaller", "x", "y", "both"])
 def test_layerwise_analysis_is_the_public_protocol(dim_x, dim_y, weights_from):
     x, y = views(dim_x=dim_x, dim_y=dim_y)
-    model = CCA("layerwise-analysis", weights_from=weights_from, seed=3).fit(x, y)
+    model = CCA("layerwise-analysis", weighting_view=weights_from, seed=3).fit(x, y)
     expected = reference.cross_validated(
         x,
         y,
@@ -93,6 +93,18 @@ def test_public_score_depends_on_signs_only_through_means():
             assert apart < 1e-8 if centred else apart < 0.05
 
 
+@pytest.mark.parametrize(("dim_x", "dim_y"), [(14, 9), (9, 14)])
+def test_projection_weights_come_from_the_named_view(dim_x, dim_y):
+    x, y = views(dim_x=dim_x, dim_y=dim_y)
+    default, x_view, y_view = (CCA("pwcca", weighting_view=view).fit(x, y).result_ for view in (None, "x", "y"))
+    assert default.trial_scores == x_view.trial_scores != y_view.trial_scores
+    assert (default.weighting_view, y_view.weighting_view) == ("x", "y")
+    smaller = CCA("pwcca", weighting_view="smaller").fit(x, y).result_
+    assert smaller.weighting_view == ("x" if dim_x < dim_y else "y")
+    assert CCA("layerwise-analysis").fit(x, y).result_.weighting_view == smaller.weighting_view
+    assert CCA().fit(x, y).result_.weighting_view == ""
+
+
 def test_layerwise_analysis_leaves_out_columns_below_epsilon():
     x, y = views()
     x[:, 0] *= 3e-6 * x.std() / x[:, 0].std()
@@ -115,7 +127,7 @@ def test_layerwise_analysis_leaves_out_columns_below_epsilon():
 @pytest.mark.parametrize(("dim_x", "dim_y"), [(14, 9), (9, 14)])
 def test_variants_are_their_textbook_definitions(variant, keep, weights, dim_x, dim_y):
     x, y = views(dim_x=dim_x, dim_y=dim_y)
-    model = CCA(variant, variance=0.9, seed=1).fit(x, y)
+    model = CCA(variant, variance=0.9, seed=1, weighting_view="smaller").fit(x, y)
     expected = reference.cross_validated(
         x,
         y,
@@ -257,7 +269,7 @@ def test_bootstrap_replicates_are_the_scores_of_resampled_rows():
     trial, folds = result.trials[0], assign_folds(len(x))
     draws = np.random.default_rng([0, 15]).multinomial(15, np.full(15, 1 / 15), size=5)
     test = folds == trial.test
-    names = np.array([int(unit) for unit in result.bootstrap.units])
+    names = np.array([int(unit) for unit in result.bootstrap.clusters])
     for replicate, draw in zip(result.bootstrap.replicates, draws, strict=True):
         rows = np.concatenate(
             [np.flatnonzero(test & (speakers == s)) for s, m in zip(names, draw, strict=True) for _ in range(m)]
@@ -303,14 +315,10 @@ def test_paired_comparison_is_narrower_than_unpaired():
     speakers = np.arange(len(x)) % 40
     nearly = x + 0.01 * np.random.default_rng(1).normal(size=x.shape)
     a, b = (cca_score(v, y, resample_by=speakers, seed=1) for v in (x, nearly))
-    paired = compare_scores(a, b)
-    assert paired.difference == pytest.approx(a.score - b.score)
-    assert paired.low <= paired.difference <= paired.high
-    assert paired.high - paired.low < 0.2 * (a.interval[1] - a.interval[0])
-    with pytest.raises(MultiresError, match="resample_by"):
-        compare_scores(a, cca_score(x, y))
-    with pytest.raises(MultiresError, match="other clusters or draws"):
-        compare_scores(a, cca_score(x, y, resample_by=speakers, seed=2))
+    assert a.bootstrap.clusters == b.bootstrap.clusters
+    low, high = compare_replicates(a.score - b.score, a.bootstrap.replicates, b.bootstrap.replicates)
+    assert low <= a.score - b.score <= high
+    assert high - low < 0.2 * (a.interval[1] - a.interval[0])
 
 
 def test_too_few_clusters_give_no_interval():
@@ -347,7 +355,7 @@ def test_score_of_new_rows():
 def test_constant_and_duplicated_columns_change_nothing(variant):
     x, y = views()
     harder = np.hstack([x, np.full((len(x), 2), 0.1), x[:, :3]])
-    score, hard = (CCA(variant, weights_from="y").fit(v, y).score() for v in (x, harder))
+    score, hard = (CCA(variant, weighting_view="y").fit(v, y).score() for v in (x, harder))
     if variant == "mean":
         assert hard == pytest.approx(score, abs=1e-6)
     else:
@@ -379,7 +387,7 @@ def test_a_million_to_one_in_scale():
     x, y = views()
     scaled = x * np.geomspace(1e-3, 1e3, 14)
     for variant in ("mean", "pwcca"):
-        a, b = (CCA(variant, weights_from="y").fit(v, y).score() for v in (x, scaled))
+        a, b = (CCA(variant, weighting_view="y").fit(v, y).score() for v in (x, scaled))
         assert b == pytest.approx(a, abs=1e-8)
     for variant in ("svcca", "layerwise-analysis", "cka"):
         assert np.isfinite(CCA(variant).fit(scaled, y).score())

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multires.errors import MultiresError
-from multires.measures import assign_folds, choose_trials, coarsen
+from multires.measures import assign_folds, choose_trials
 
 
 @given(labels=st.lists(st.integers(0, 6), min_size=10, max_size=200), folds=st.integers(1, 10), seed=st.integers(0, 99))
@@ -50,17 +50,3 @@ def test_clear_errors():
     ]:
         with pytest.raises(MultiresError, match=message):
             call()
-
-
-@given(frames=st.integers(0, 30), factor=st.integers(1, 5))
-def test_coarse_frames_are_means_of_fine_ones(frames, factor):
-    fine = np.arange(frames * 3, dtype=np.float64).reshape(frames, 3)
-    expected = [fine[i : i + factor].mean(axis=0) for i in range(0, frames, factor)]
-    np.testing.assert_allclose(coarsen(fine, factor), np.array(expected).reshape(-1, 3))
-
-
-def test_coarsening_keeps_single_precision_and_refuses_other_shapes():
-    assert coarsen(np.ones((5, 2), np.float16), 2).dtype == np.float32
-    for frames, factor in [(np.ones(5), 2), (np.ones((5, 2)), 0), (np.ones((5, 2)), 1.5)]:
-        with pytest.raises(MultiresError):
-            coarsen(frames, factor)

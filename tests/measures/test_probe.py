@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
@@ -10,7 +8,7 @@ from torch.nn import functional
 
 from multires.errors import MultiresError
 from multires.measures import probe
-from multires.measures.probe import ctc_probe, linear_probe, ratio_interval, weighted_sum_probe
+from multires.measures.probe import linear_probe, weighted_sum_probe
 
 
 def gaussians(classes=8, dim=12, n=1500, distance=1.0, seed=0):
@@ -109,22 +107,6 @@ def test_constant_dimensions_are_harmless():
     assert linear_probe(flat[:1000], y[:1000], flat[1000:], y[1000:], seed=0).accuracy == pytest.approx(plain.accuracy)
 
 
-def test_bootstrap_interval_covers_the_cluster_mean_formula():
-    rng = np.random.default_rng(0)
-    rates = rng.uniform(0.3, 0.9, 40)
-    right = (rng.random((40, 500)) < rates[:, None]).astype(float)
-    clusters = np.repeat(np.arange(40), 500)
-    low, high = ratio_interval(right.ravel(), np.ones(right.size), clusters, seed=0, resamples=4000)
-    error = right.mean(1).std(ddof=1) / np.sqrt(40)
-    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.1)
-    single = ratio_interval(right.ravel(), np.ones(right.size), seed=0)
-    assert single[1] - single[0] < (high - low) / 3
-
-
-def test_one_cluster_gives_no_interval():
-    assert np.isnan(ratio_interval(np.ones(5), np.ones(5), ["a"] * 5, seed=0)).all()
-
-
 def test_weighted_sum_finds_the_layer_that_knows():
     rng = np.random.default_rng(0)
     x, y = gaussians(n=2000)
@@ -160,71 +142,6 @@ class _Found:
         self.x = x
 
 
-def spelled(n, seed, rate=6):
-    """Utterances in which each label holds for some frames as a noisy one-hot vector."""
-    rng = np.random.default_rng(seed)
-    frames, labels = [], []
-    for _ in range(n):
-        word = rng.integers(0, 5, rng.integers(4, 9))
-        word = word[np.r_[True, word[1:] != word[:-1]]]
-        held = np.repeat(word, rng.integers(2, rate, len(word)))
-        frames.append(np.eye(5)[held] + 0.1 * rng.normal(size=(len(held), 5)))
-        labels.append(["abcde"[i] for i in word])
-    return frames, labels
-
-
-def test_ctc_probe_reads_clean_frames():
-    frames, labels = spelled(120, 0)
-    result = ctc_probe(frames[:80], labels[:80], frames[80:], labels[80:], seed=0, steps=250, learning_rate=5e-2)
-    assert result.error_rate < 0.05
-    assert result.n_labels == sum(map(len, labels[80:]))
-    assert (result.n_train, result.n_test, result.n_too_short, result.weights) == (80, 40, 0, None)
-
-
-def test_ctc_probe_on_noise_is_wrong_most_of_the_time():
-    frames, labels = spelled(120, 0)
-    rng = np.random.default_rng(1)
-    noise = [rng.normal(size=x.shape) for x in frames]
-    result = ctc_probe(noise[:80], labels[:80], noise[80:], labels[80:], seed=0, steps=100, clusters=["s", "t"] * 20)
-    assert result.error_rate > 0.6
-    assert result.low <= result.error_rate <= result.high
-
-
-def test_ctc_probe_weighs_layers_and_counts_what_is_too_short():
-    frames, labels = spelled(100, 2)
-    rng = np.random.default_rng(1)
-    layered = [np.stack([rng.normal(size=x.shape), x]) for x in frames]
-    layered[0] = layered[0][:, :2]
-    labels[0] = ["a", "b", "c", "d"]
-    result = ctc_probe(layered[:80], labels[:80], layered[80:], labels[80:], seed=0, steps=250, learning_rate=5e-2)
-    assert result.n_too_short == 1
-    assert result.n_train == 79
-    assert result.weights is not None
-    assert result.weights[1] > 0.8
-
-
-@given(st.lists(st.integers(1, 3), max_size=12))
-def test_greedy_decoding_inverts_spelling_with_blanks(labels):
-    path = [0]
-    for label in labels:
-        path += [label, label, 0]
-    scores = torch.eye(4)[torch.tensor(path)]
-    assert probe._greedy(scores) == labels
-
-
-@given(st.lists(st.integers(1, 3), min_size=1, max_size=10))
-def test_ctc_needs_a_blank_between_equal_neighbours(labels):
-    target = torch.tensor(labels)
-    needed = probe._ctc_length(target)
-
-    def loss(frames):
-        flat = torch.full((frames, 1, 4), -1.386)
-        return float(functional.ctc_loss(flat, target[None], torch.tensor([frames]), torch.tensor([len(target)])))
-
-    assert np.isfinite(loss(needed))
-    assert needed == len(target) or np.isinf(loss(needed - 1))
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -233,7 +150,7 @@ def test_ctc_needs_a_blank_between_equal_neighbours(labels):
         ({"train_x": np.zeros((0, 2))}, "train_x has shape"),
         ({"train_y": list("aaaaaa")}, "one label only"),
         ({"test_y": list("ab")}, "4 vectors and 2 labels"),
-        ({"clusters": list("ab")}, "clusters holds 2 entries"),
+        ({"clusters": list("ab")}, "clusters to resample have shape"),
         ({"groups": list("ab")}, "groups holds 2 entries"),
     ],
 )

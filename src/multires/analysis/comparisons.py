@@ -8,7 +8,7 @@ import pandas as pd
 
 from multires.analysis import stages
 from multires.analysis.run import ACOUSTIC, Result, Run
-from multires.measures.intervals import compare_replicates
+from multires.measures.bootstrap import compare_replicates
 from multires.results import tidy
 
 CONTROL = "mono"

@@ -26,11 +26,12 @@ from multires.efficiency.table import efficiency_table
 from multires.errors import MultiresError, choose
 from multires.experiment.tables import experiment_tables
 from multires.features.store import FRAME_PERIODS, FeatureStore, serves
-from multires.measures.cca import VARIANTS, CCAResult, cca_scores
-from multires.measures.intervals import Bootstrap, draw_weights, resampling_units, summarise
-from multires.measures.kmeans import Pieces
+from multires.measures.bootstrap import Bootstrap, draw_weights, resampling_clusters, summarize
+from multires.measures.cca import VARIANTS, cca_scores
+from multires.measures.cca_result import CCAResult
 from multires.measures.mutual_information import mutual_informations
 from multires.measures.probe import linear_probe, weighted_sum_probe
+from multires.measures.rows import Pieces
 from multires.models.layers import Layer
 from multires.report import verdicts as judged
 from multires.results import tidy
@@ -354,7 +355,7 @@ def _similarity(fine: np.ndarray, coarse: np.ndarray, speakers: np.ndarray, run:
     names, codes = np.unique(speakers, return_inverse=True)
     sums, counts = np.bincount(codes, cosines), np.bincount(codes)
     draws = draw_weights(len(names), run.profile.resamples, run.seed)
-    interval = summarise(float(cosines.mean()), (draws @ sums) / (draws @ counts), names, run.seed)
+    interval = summarize(float(cosines.mean()), (draws @ sums) / (draws @ counts), names, run.seed)
     return {"measure": "neighbour similarity", "value": cosines.mean(), "low": interval.low, "high": interval.high}
 
 
@@ -520,7 +521,7 @@ def _score(
     variant: str | None = None,
     group_by: str = "segment",
 ) -> dict[str, CCAResult]:
-    units, _ = resampling_units(labels["speaker"], labels["utterance"])
+    units, _ = resampling_clusters(labels["speaker"], labels["utterance"])
     return cca_scores(
         x, views,
         variant=variant or run.profile.variant, folds=run.profile.folds, trials=run.profile.trials, seed=run.seed,
@@ -547,7 +548,7 @@ def _replicate_rows(bootstrap: Bootstrap | None, columns: dict[str, Any]) -> lis
     """The score in every resample; none where there were too few clusters to resample."""
     if bootstrap is None:
         return []
-    n = len(bootstrap.units)
+    n = len(bootstrap.clusters)
     return [
         {**columns, "measure": REPLICATE, "trial": number, "value": value, "n": n}
         for number, value in enumerate(bootstrap.replicates)
@@ -631,7 +632,7 @@ def _information_rows(
     if labels.loc[evaluation, "label"].nunique() < 2 or not train.any():
         return []
     names = labels.loc[evaluation, "label"].to_numpy(str)
-    units, _ = resampling_units(labels.loc[evaluation, "speaker"], labels.loc[evaluation, "utterance"])
+    units, _ = resampling_clusters(labels.loc[evaluation, "speaker"], labels.loc[evaluation, "utterance"])
     shuffled = np.random.default_rng(run.seed).permutation(names)
     fitted, judged_on = (_held_or_read(run, store, layer, view, rows) for rows in (train, evaluation))
     results = mutual_informations(

@@ -20,9 +20,10 @@ from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Utterance
 from multires.corpus.word_vectors import WordVectors, read_word_vectors
 from multires.errors import MultiresError, choose
 from multires.features.store import choose_layers, fingerprint, pool
-from multires.measures.cca import CCA, SHUFFLED, CCAResult
+from multires.measures.bootstrap import resampling_clusters
+from multires.measures.cca import CCA, SHUFFLED
+from multires.measures.cca_result import CCAResult
 from multires.measures.folds import Trials, assign_folds, choose_trials
-from multires.measures.intervals import resampling_units
 from multires.measures.statistics import CCAStatistics
 from multires.models.acoustic import HOP, RATE, LogMel
 from multires.models.layers import Layer, LayeredModel
@@ -511,7 +512,7 @@ def _split(corpus: Corpus, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
     else:
         groups = speakers if choice.group_by == "speaker" else ids
         folds = assign_folds(len(ids), choice.folds, seed=choice.seed, groups=groups)
-    names, codes = np.unique(resampling_units(speakers, ids)[0], return_inverse=True)
+    names, codes = np.unique(resampling_clusters(speakers, ids)[0], return_inverse=True)
     if choice.group_by == "speaker":
         # A tested fold has few speakers: they need not be joined with those of other folds.
         rank = np.zeros(len(names), dtype=np.int64)

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from multires.efficiency.counting import samples_of
 from multires.errors import MultiresError
 from multires.models.mr_hubert import MultiResHubert
-from multires.models.products import plain_products
+from multires.runtime.products import plain_products
 
 _LINEAR = (torch.ops.aten.addmm, torch.ops.aten.mm)
 _CPU_ATTENTION: Any = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

@@ -16,7 +16,8 @@ from multires.corpus.utterance import SILENCE, Utterance
 from multires.errors import MultiresError
 from multires.experiment.statistics import with_primary
 from multires.features.store import FeatureStore
-from multires.measures.probe import ctc_probe, linear_probe, weighted_sum_probe
+from multires.measures.ctc import ctc_probe
+from multires.measures.probe import linear_probe, weighted_sum_probe
 from multires.models.layers import Layer, LayeredModel
 from multires.results import tidy
 

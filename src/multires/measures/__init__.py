@@ -1,32 +1,30 @@
-"""Vectors to numbers."""
+"""Vectors to numbers: measures on arrays. Names are loaded on first use, so that intervals need no torch."""
 
-from multires.measures.cca import (
-    CCA,
-    SHUFFLED,
-    VARIANTS,
-    CCAResult,
-    CCATrial,
-    cca_score,
-    cca_scores,
-    linear_cka,
-)
-from multires.measures.folds import assign_folds, choose_trials
-from multires.measures.intervals import MIN_UNITS, Bootstrap, Comparison, compare_scores, resampling_units
-from multires.measures.kmeans import KMeans, Pieces, fit_kmeans
-from multires.measures.mutual_information import MIResult, MIRun, mutual_information, mutual_informations
-from multires.measures.resolution import coarsen
-from multires.measures.statistics import CCAStatistics, Moments
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, resampling_clusters
+    from multires.measures.cca import CCA, SHUFFLED, VARIANTS, cca_score, cca_scores
+    from multires.measures.cca_result import CCAResult, CCATrial
+    from multires.measures.cka import linear_cka
+    from multires.measures.folds import assign_folds, choose_trials
+    from multires.measures.kmeans import KMeans, fit_kmeans
+    from multires.measures.mutual_information import MIResult, MIRun
+    from multires.measures.resolution import Frames, frame_spans, match_resolution
+    from multires.measures.rows import Pieces
+    from multires.measures.statistics import CCAStatistics, Moments
 
 __all__ = [
     "CCA",
-    "MIN_UNITS",
+    "MIN_CLUSTERS",
     "SHUFFLED",
     "VARIANTS",
     "Bootstrap",
     "CCAResult",
     "CCAStatistics",
     "CCATrial",
-    "Comparison",
+    "Frames",
     "KMeans",
     "MIResult",
     "MIRun",
@@ -36,11 +34,29 @@ __all__ = [
     "cca_score",
     "cca_scores",
     "choose_trials",
-    "coarsen",
-    "compare_scores",
     "fit_kmeans",
+    "frame_spans",
     "linear_cka",
-    "mutual_information",
-    "mutual_informations",
-    "resampling_units",
+    "match_resolution",
+    "resampling_clusters",
 ]
+
+_MODULES = {
+    "bootstrap": ("MIN_CLUSTERS", "Bootstrap", "resampling_clusters"),
+    "cca": ("CCA", "SHUFFLED", "VARIANTS", "cca_score", "cca_scores"),
+    "cca_result": ("CCAResult", "CCATrial"),
+    "cka": ("linear_cka",),
+    "folds": ("assign_folds", "choose_trials"),
+    "kmeans": ("KMeans", "fit_kmeans"),
+    "mutual_information": ("MIResult", "MIRun"),
+    "resolution": ("Frames", "frame_spans", "match_resolution"),
+    "rows": ("Pieces",),
+    "statistics": ("CCAStatistics", "Moments"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Which rows train, choose and test: folds, and trials over them."""
+"""Cross-validation folds, and trials over them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from multires.errors import MultiresError
 
 Trials = int | Sequence[tuple[int, int]]
-"""How many (dev, test) pairs of folds to draw, or the pairs themselves."""
+"""Number of (dev, test) pairs of folds to draw, or the pairs themselves."""
 
 
 def assign_folds(
@@ -22,7 +22,7 @@ def assign_folds(
     strata: npt.ArrayLike | None = None,
     groups: npt.ArrayLike | None = None,
 ) -> Int[np.ndarray, " rows"]:
-    """A fold for every row.
+    """Assign every row to a fold.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ def assign_folds(
     seed
         Seed of the shuffle.
     strata
-        A label for every row: each label's rows are spread evenly over the folds, as in the protocol of Pasad et al.
+        Label of every row: the rows of each label are spread evenly over the folds, as in the protocol of Pasad et al.
     groups
-        An utterance or speaker for every row: a group's rows all lie in one fold. The largest groups are placed first,
-        each in the fold with the fewest rows so far; `strata` then has no part in it.
+        Utterance or speaker of every row: all rows of a group are in one fold. The largest groups are placed first, each
+        in the fold with the fewest rows so far; `strata` is then ignored.
 
     Raises
     ------
     MultiresError
-        Where there are fewer rows or groups than folds, or a list has another length than `rows`.
+        If there are fewer rows or groups than folds, or a list does not have `rows` entries.
     """
     if folds < 1:
         raise MultiresError(f"folds is {folds}: it must be at least 1")
@@ -53,7 +53,7 @@ def assign_folds(
     codes = np.zeros(rows, dtype=np.int64) if strata is None else _codes(strata, rows, "strata")
     order = rng.permutation(rows)
     order = order[np.argsort(codes[order], kind="stable")]
-    # Dealing all labels' rows in one round keeps every label and every fold even to within one row.
+    # Assigning the sorted rows to folds in turn balances every label and every fold to within one row.
     assigned = np.empty(rows, dtype=np.int64)
     assigned[order] = rng.permutation(folds)[np.arange(rows) % folds]
     return assigned
@@ -81,15 +81,15 @@ def _codes(labels: npt.ArrayLike, rows: int, what: str) -> np.ndarray:
 
 
 def choose_trials(trials: Trials, folds: int, seed: int = 0) -> tuple[tuple[int, int], ...]:
-    """The (dev, test) pairs of folds.
+    """Choose (dev, test) pairs of folds.
 
-    A number of trials draws disjoint pairs while there are any, then the same pairs with dev and test exchanged.
-    One fold means that training, dev and test are all the data, once.
+    A number of trials draws disjoint pairs as long as possible, then the same pairs with dev and test exchanged.
+    With one fold, training, dev and test are all the data, once.
 
     Raises
     ------
     MultiresError
-        Where there are not so many pairs, or a pair names a fold that does not exist or the same fold twice.
+        If there are fewer pairs than trials, or a pair names a fold that does not exist or the same fold twice.
     """
     if folds == 1:
         return ((0, 0),)

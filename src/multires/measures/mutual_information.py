@@ -15,8 +15,9 @@ from scipy.special import xlogy
 from sklearn.metrics import adjusted_mutual_info_score
 
 from multires.errors import MultiresError
-from multires.measures.intervals import MIN_UNITS, Bootstrap, code_units, draw_weights, summarise
-from multires.measures.kmeans import Pieces, fit_kmeans
+from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, code_clusters, draw_weights, summarize
+from multires.measures.kmeans import fit_kmeans
+from multires.measures.rows import Pieces
 from multires.measures.statistics import indicator, said
 
 
@@ -31,16 +32,17 @@ class MIRun:
     bits
         Plug-in mutual information of cluster and label.
     corrected
-        The same less its first-order bias: Miller (1955), ``(K_cl - K_c - K_l + 1) / (2 n ln 2)`` bits, with the numbers
-        of clusters, labels and pairs that occur. May be slightly negative.
+        The same minus its first-order bias: Miller (1955), ``(K_cl - K_c - K_l + 1) / (2 n ln 2)`` bits, with the
+        numbers of clusters, labels and pairs that occur. May be slightly negative.
     normalised
-        `bits` over the label entropy: the published figure.
+        `bits` over the label entropy: the published measure. It grows with the number of labels per row even for
+        unrelated labels; compare `adjusted` if labels are many.
     adjusted
         Adjusted mutual information: 0 on average for unrelated labels, 1 for a perfect match (Vinh et al. 2010).
     purity
-        Share of rows whose label is the most frequent one of their cluster.
+        Share of rows whose label is the most frequent label of their cluster.
     inertia
-        Mean squared distance of training rows to their centres.
+        Mean squared distance of training rows to their centers.
     """
 
     seed: int
@@ -54,23 +56,23 @@ class MIRun:
 
 @dataclass(frozen=True)
 class MIResult:
-    """Mutual information with what is needed to judge it; figures are means over `runs`.
+    """Mutual information with its interval and baseline; values are means over `runs`.
 
     Attributes
     ----------
     runs
-        One for each seed of the clustering.
+        One run for each seed of the clustering.
     label_entropy
         Bits, over the evaluation rows.
     baseline
-        Normalised mutual information with shuffled labels: what bias alone gives.
+        Normalized mutual information with shuffled labels, which is due to bias alone.
     bootstrap
-        Interval of the normalised figure over clusters of rows (speakers or utterances), with the k-means centres as
-        they are; None where none or fewer than `MIN_UNITS` were given.
+        Interval of the normalized value over speakers or utterances, with fixed k-means centers; None if none or fewer
+        than `MIN_CLUSTERS` were given.
     n, n_train
-        Evaluation and training rows.
+        Number of evaluation and training rows.
     n_clusters, requested
-        K-means clusters that were used, and asked for.
+        Number of k-means clusters used, and requested.
     labels
         Number of different labels.
     """
@@ -87,7 +89,7 @@ class MIResult:
 
     @property
     def score(self) -> float:
-        """The normalised mutual information."""
+        """Normalized mutual information."""
         return self._mean("normalised")
 
     @property
@@ -117,8 +119,8 @@ class MIResult:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Limits of the bootstrap interval of the normalised figure."""
-        return (self.bootstrap.low, self.bootstrap.high) if self.bootstrap else None
+        """Limits of the bootstrap interval of the normalized value."""
+        return self.bootstrap.interval if self.bootstrap else None
 
     def _mean(self, what: str) -> float:
         return float(np.mean([getattr(run, what) for run in self.runs]))
@@ -154,33 +156,33 @@ def mutual_informations(
     Parameters
     ----------
     train, evaluation
-        Vectors, shapes (rows, dim), any real type; `multires.measures.Pieces` where there are too many to be held at
-        once. The same may be given twice.
+        Vectors, shapes (rows, dim), any real type; `multires.measures.Pieces` if they do not fit in memory. Both
+        may be the same.
     labels
-        By name, the label of every evaluation row.
+        Label of every evaluation row, by name.
     n_clusters
-        K-means clusters; the protocol has 500 for phones and 5,000 for words.
+        Number of k-means clusters; the protocol has 500 for phones and 5,000 for words.
     seeds
-        One clustering for each.
+        One clustering for each seed.
     resample_by
         Speaker or utterance of every evaluation row, for the bootstrap.
     method, iterations, rows_per_cluster, batch_size, device
         As in `fit_kmeans`.
     replicates, level
-        Bootstrap resamples and nominal coverage.
+        Number of bootstrap resamples and nominal coverage.
     name
-        Said in messages.
+        Prefix of messages.
 
     Raises
     ------
     MultiresError
-        Where vectors are not finite, labels are missing or all the same, or there is no seed.
+        If vectors are not finite, labels are missing or all equal, or there is no seed.
     """
     if not len(seeds):
         raise MultiresError("seeds is empty: give at least one")
     rows = len(evaluation)
     coded = {view: _code_labels(values, rows, view, name) for view, values in labels.items()}
-    names, unit_of_row = code_units(resample_by, rows, name)
+    names, cluster_of_row = code_clusters(resample_by, rows, name)
     clusterings = []
     for seed in seeds:
         model = fit_kmeans(
@@ -203,7 +205,7 @@ def mutual_informations(
             runs=runs,
             label_entropy=_entropy(np.bincount(codes)),
             baseline=_shuffled(partitions, codes, int(seeds[0])),
-            bootstrap=_bootstrap(runs, partitions, codes, names, unit_of_row, replicates, level),
+            bootstrap=_bootstrap(runs, partitions, codes, names, cluster_of_row, replicates, level),
             n=rows,
             n_train=len(train),
             n_clusters=clusterings[0][1].n_clusters,
@@ -231,7 +233,7 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def _pairs(clusters: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each row's index among the (cluster, label) pairs that occur, and each such pair's cluster and label."""
+    """Index of each row among the (cluster, label) pairs that occur, and the cluster and label of each pair."""
     keys, pair_of_row = np.unique(clusters * (codes.max() + 1) + codes, return_inverse=True)
     return pair_of_row, keys // (codes.max() + 1), keys % (codes.max() + 1)
 
@@ -263,7 +265,7 @@ def _run(seed: int, clusters: np.ndarray, codes: np.ndarray, inertia: float) -> 
 
 
 def _shuffled(partitions: list[np.ndarray], codes: np.ndarray, seed: int) -> float:
-    """Normalised mutual information with labels in random order, over the clusterings."""
+    """Mean normalized mutual information with shuffled labels, over the clusterings."""
     rng = np.random.default_rng([seed, len(codes)])
     values = []
     for clusters in partitions:
@@ -278,34 +280,34 @@ def _bootstrap(
     partitions: list[np.ndarray],
     codes: np.ndarray,
     names: list[str],
-    unit_of_row: np.ndarray,
+    cluster_of_row: np.ndarray,
     replicates: int,
     level: float,
 ) -> Bootstrap | None:
-    """Resample clusters of rows; each resample's table of counts is a weighted sum of theirs."""
-    if len(names) < MIN_UNITS:
+    """Resample speakers or utterances; the contingency table of a resample is a weighted sum of theirs."""
+    if len(names) < MIN_CLUSTERS:
         return None
     seed = runs[0].seed
     draws = draw_weights(len(names), replicates, seed)
-    values = np.stack([_replicates(clusters, codes, unit_of_row, draws) for clusters in partitions])
+    values = np.stack([_replicates(clusters, codes, cluster_of_row, draws) for clusters in partitions])
     value = float(np.mean([run.normalised for run in runs]))
-    return summarise(value, values.mean(axis=0), names, seed, level)
+    return summarize(value, values.mean(axis=0), names, seed, level)
 
 
 _DRAWN = 4_000_000
-"""Counts of resampled pairs held at once."""
+"""Number of resampled counts held at once."""
 
 _NOTHING = 1e-9
-"""Bits below which an entropy is rounding error."""
+"""Entropy, in bits, below which it is rounding error."""
 
 
 def _replicates(
-    clusters: np.ndarray, codes: np.ndarray, unit_of_row: np.ndarray, draws: Float[np.ndarray, "replicates units"]
+    clusters: np.ndarray, codes: np.ndarray, cluster_of_row: np.ndarray, draws: Float[np.ndarray, "replicates clusters"]
 ) -> Float[np.ndarray, " replicates"]:
-    """Normalised mutual information in each resample; NaN where all its labels are the same."""
+    """Normalized mutual information in each resample; NaN if all its labels are equal."""
     pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
     ones = np.ones(len(codes))
-    counts = sparse.csr_matrix((ones, (pair_of_row, unit_of_row)), shape=(len(cluster_of_pair), draws.shape[1]))
+    counts = sparse.csr_matrix((ones, (pair_of_row, cluster_of_row)), shape=(len(cluster_of_pair), draws.shape[1]))
     by_cluster = indicator(cluster_of_pair, int(clusters.max()) + 1)
     by_label = indicator(label_of_pair, int(codes.max()) + 1)
     values = np.empty(len(draws))

@@ -1,4 +1,4 @@
-"""Sufficient statistics of paired views: everything that CCA needs from the data, gathered in one pass."""
+"""Sufficient statistics of paired views, gathered in one pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multires.errors import MultiresError
 from multires.runtime.parallel import side_by_side
 
 VIEW = "y"
-"""The name of the second view where there is only one."""
+"""Name of the second view if there is only one."""
 
 _LARGEST = 1e150
 """Squares of larger numbers, summed, overflow float64."""
@@ -50,8 +50,8 @@ class Moments:
 class CCAStatistics:
     """Counts, means and scatter matrices of one view `x` and one or more views `y`, per group, in float64.
 
-    A group is whatever must stay apart: a fold of the cross-validation, or a cell (fold, speaker) where a bootstrap is
-    to be made from the statistics alone. Deviations are taken from each group's running mean and merged by the
+    A group is a fold of the cross-validation, or a cell (fold, speaker) if a bootstrap is computed from the statistics
+    alone. Deviations are taken from each group's running mean and merged by the
     pairwise formula of Chan, Golub and LeVeque (1983), so that a large mean costs no precision and the result does
     not depend on batch size or order beyond rounding. Memory is ``groups * (dim_x + sum(dim_y)) * dim_x`` numbers and
     the scatter of each y, whatever the number of rows.
@@ -59,9 +59,9 @@ class CCAStatistics:
     Parameters
     ----------
     dim_x
-        Columns of `x`.
+        Number of columns of `x`.
     dim_y
-        Columns of `y`, or the columns of each view by name. All y views share the statistics of `x`.
+        Number of columns of `y`, or of each view by name. All y views share the statistics of `x`.
         A view of labels has one column per label (one-hot), and is updated with label indices.
     groups
         Number of groups.
@@ -69,7 +69,7 @@ class CCAStatistics:
     Raises
     ------
     MultiresError
-        Where a dimension or the number of groups is not positive.
+        If a dimension or the number of groups is not positive.
     """
 
     def __init__(self, dim_x: int, dim_y: int | Mapping[str, int], groups: int = 1) -> None:
@@ -95,12 +95,12 @@ class CCAStatistics:
 
     @property
     def dim_x(self) -> int:
-        """Columns of x."""
+        """Number of columns of x."""
         return self.mean_x.shape[1]
 
     @property
     def views(self) -> dict[str, int]:
-        """Columns of each y view by name."""
+        """Number of columns of each y view by name."""
         return {view: mean.shape[1] for view, mean in self.mean_y.items()}
 
     def update(self, x: np.ndarray, y: YViews, group: npt.ArrayLike = 0, *, name: str = "") -> CCAStatistics:
@@ -111,16 +111,16 @@ class CCAStatistics:
         x
             Shape (rows, dim_x), any real type.
         y
-            Shape (rows, dim_y), or label indices (rows,) in 0 ... dim_y - 1; by name where there are several views.
+            Shape (rows, dim_y), or label indices (rows,) in 0 ... dim_y - 1; by name if there are several views.
         group
-            The group of every row, shape (rows,), or one group for all.
+            Group of every row, shape (rows,), or one group for all.
         name
-            Said in messages, such as the layer and the file.
+            Prefix of messages, such as the layer and the file.
 
         Raises
         ------
         MultiresError
-            Where shapes disagree, an index is out of range or a value is not finite (the first such row is named).
+            If shapes disagree, an index is out of range or a value is not finite (the first such row is named).
         """
         x = as_matrix(x, "x", name)
         views = dict(y) if isinstance(y, Mapping) else {VIEW: y}
@@ -160,10 +160,10 @@ class CCAStatistics:
         xx = np.zeros((self.dim_x, self.dim_x))
         second = {view: _SecondView(values[rows], self.views[view], self.dim_x) for view, values in views.items()}
         for start in range(0, len(rows), _BLOCK):
-            centred = own[start : start + _BLOCK] - mean_x
-            xx += centred.T @ centred
+            centered = own[start : start + _BLOCK] - mean_x
+            xx += centered.T @ centered
             for sums in second.values():
-                sums.add(centred, start)
+                sums.add(centered, start)
         self._combine(g, len(rows), mean_x, xx, {view: (s.mean, s.yy, s.xy) for view, s in second.items()})
 
     def _combine(
@@ -195,12 +195,12 @@ class CCAStatistics:
         self.count[g] = total
 
     def merge(self, other: CCAStatistics) -> CCAStatistics:
-        """Add what other statistics of the same shape hold, group by group.
+        """Add other statistics of the same shape, group by group.
 
         Raises
         ------
         MultiresError
-            Where the groups, dimensions or view names differ.
+            If the groups, dimensions or view names differ.
         """
         if (self.groups, self.dim_x, self.views) != (other.groups, other.dim_x, other.views):
             raise MultiresError(
@@ -216,15 +216,15 @@ class CCAStatistics:
         return CCAStatistics(self.dim_x, self.views, self.groups).merge(self).merge(other)
 
     def pool_x(self, groups: Sequence[int] | np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-        """Count, mean and scatter of x over some groups taken together."""
+        """Count, mean and scatter of x over some groups combined."""
         groups = np.asarray(groups, dtype=np.int64)
-        count, mean, centred = self._pooled_mean(self.mean_x, groups)
-        return count, mean, self.xx[groups].sum(axis=0) + centred.T @ centred
+        count, mean, centered = self._pooled_mean(self.mean_x, groups)
+        return count, mean, self.xx[groups].sum(axis=0) + centered.T @ centered
 
     def pool(
         self, groups: Sequence[int] | np.ndarray, view: str = VIEW, *, scatter_x: np.ndarray | None = None
     ) -> Moments:
-        """The moments of x and one y view over some groups taken together.
+        """Moments of x and one y view over some groups combined.
 
         Parameters
         ----------
@@ -233,33 +233,33 @@ class CCAStatistics:
         view
             Name of the y view.
         scatter_x
-            The scatter of x over these groups where `pool_x` has given it already.
+            Scatter of x over these groups, if `pool_x` has computed it already.
         """
         groups = np.asarray(groups, dtype=np.int64)
-        count, mean_x, centred_x = self._pooled_mean(self.mean_x, groups)
-        _, mean_y, centred_y = self._pooled_mean(self.mean_y[view], groups)
-        xx = self.xx[groups].sum(axis=0) + centred_x.T @ centred_x if scatter_x is None else scatter_x
-        yy = self.yy[view][groups].sum(axis=0) + centred_y.T @ centred_y
-        xy = self.xy[view][groups].sum(axis=0) + centred_x.T @ centred_y
+        count, mean_x, centered_x = self._pooled_mean(self.mean_x, groups)
+        _, mean_y, centered_y = self._pooled_mean(self.mean_y[view], groups)
+        xx = self.xx[groups].sum(axis=0) + centered_x.T @ centered_x if scatter_x is None else scatter_x
+        yy = self.yy[view][groups].sum(axis=0) + centered_y.T @ centered_y
+        xy = self.xy[view][groups].sum(axis=0) + centered_x.T @ centered_y
         return Moments(count, mean_x, mean_y, xx, yy, xy)
 
     def _pooled_mean(self, means: np.ndarray, groups: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-        """Count, mean, and the groups' deviations from it, each times the root of its count."""
+        """Count, mean, and the deviation of each group from it times the root of its count."""
         counts = self.count[groups]
         count = int(counts.sum())
         mean = counts @ means[groups] / max(count, 1)
         return count, mean, np.sqrt(counts)[:, None] * (means[groups] - mean)
 
     def pool_weighted(self, weights: Float[np.ndarray, " groups"], view: str = VIEW) -> Moments:
-        """The moments of x and one y view where each group occurs so often; the count is rounded."""
+        """Moments of x and one y view with a multiplicity for each group; the count is rounded."""
         counts = weights * self.count
         total = max(counts.sum(), 1.0)
         mean_x, mean_y = counts @ self.mean_x / total, counts @ self.mean_y[view] / total
         roots = np.sqrt(counts)[:, None]
-        centred_x, centred_y = roots * (self.mean_x - mean_x), roots * (self.mean_y[view] - mean_y)
-        xx = np.tensordot(weights, self.xx, axes=1) + centred_x.T @ centred_x
-        yy = np.tensordot(weights, self.yy[view], axes=1) + centred_y.T @ centred_y
-        xy = np.tensordot(weights, self.xy[view], axes=1) + centred_x.T @ centred_y
+        centered_x, centered_y = roots * (self.mean_x - mean_x), roots * (self.mean_y[view] - mean_y)
+        xx = np.tensordot(weights, self.xx, axes=1) + centered_x.T @ centered_x
+        yy = np.tensordot(weights, self.yy[view], axes=1) + centered_y.T @ centered_y
+        xy = np.tensordot(weights, self.xy[view], axes=1) + centered_x.T @ centered_y
         return Moments(round(counts.sum()), mean_x, mean_y, xx, yy, xy)
 
     def save(self, path: str | Path) -> Path:
@@ -277,12 +277,12 @@ class CCAStatistics:
 
     @classmethod
     def load(cls, path: str | Path) -> CCAStatistics:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
         MultiresError
-            Where the file is missing or is not such a file.
+            If the file is missing or has another format.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -299,11 +299,11 @@ class CCAStatistics:
 
 
 _BLOCK = 4096
-"""Rows that are widened to float64 at a time: some 25 MB at 768 columns."""
+"""Rows that are converted to float64 at a time: about 25 MB at 768 columns."""
 
 
 class _SecondView:
-    """Mean and scatter of some rows of a y view, and their cross-scatter with centred x, block by block."""
+    """Mean and scatter of some rows of a y view, and their cross-scatter with centered x, block by block."""
 
     def __init__(self, values: np.ndarray, dim: int, dim_x: int) -> None:
         self._values, self._dim = values, dim
@@ -314,30 +314,30 @@ class _SecondView:
             counts = np.bincount(values, minlength=dim).astype(np.float64)
             self.mean, self.yy = counts / len(values), np.diag(counts) - np.outer(counts, counts) / len(values)
 
-    def add(self, centred_x: Float[np.ndarray, "rows dim_x"], start: int) -> None:
-        """The rows from `start` on, beside those of x."""
-        values = self._values[start : start + len(centred_x)]
+    def add(self, centered_x: Float[np.ndarray, "rows dim_x"], start: int) -> None:
+        """Add the rows from `start` on, aligned with those of x."""
+        values = self._values[start : start + len(centered_x)]
         if values.ndim == 2:
-            centred = values - self.mean
-            self.yy += centred.T @ centred
-            self.xy += centred_x.T @ centred
+            centered = values - self.mean
+            self.yy += centered.T @ centered
+            self.xy += centered_x.T @ centered
         else:
-            self.xy += indicator(values, self._dim).dot(centred_x).T
+            self.xy += indicator(values, self._dim).dot(centered_x).T
 
 
 def indicator(labels: Int[np.ndarray, " rows"], dim: int) -> sparse.csr_matrix:
-    """The sparse matrix (dim, rows) whose product with a matrix (rows, columns) sums its rows by label."""
+    """Sparse matrix (dim, rows) whose product with a matrix (rows, columns) sums its rows by label."""
     rows = np.arange(len(labels))
     return sparse.csr_matrix((np.ones(len(labels)), (labels, rows)), shape=(dim, len(labels)))
 
 
 def as_matrix(values: npt.ArrayLike, what: str, name: str = "") -> np.ndarray:
-    """The values as a real matrix, without copying where they already are one.
+    """The values as a real matrix, without a copy if they already are one.
 
     Raises
     ------
     MultiresError
-        Where they are not two-dimensional and real.
+        If they are not two-dimensional and real.
     """
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] == 0:
@@ -353,7 +353,7 @@ def check_finite(values: np.ndarray, what: str, name: str = "") -> None:
     Raises
     ------
     MultiresError
-        Where there is such a value.
+        If there is such a value.
     """
     if (
         values.dtype.kind != "f"

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from multires.models.acoustic import LogMel
-from multires.models.products import Linear, attention, product
+from multires.runtime.products import Linear, attention, product
 
 Record = Callable[[str, Tensor, Tensor], None]
 """Receives a name, frames ``(batch, frames, dim)`` and lengths ``(batch,)`` of each place that a model passes."""

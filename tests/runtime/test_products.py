@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multires.models import products
-from multires.models.products import Linear, attention, plain_products, product
+from multires.runtime import products
+from multires.runtime.products import Linear, attention, plain_products, product
 
 pytestmark = pytest.mark.skipif(
     not products._has_onednn(torch.float32), reason="this processor has no products in oneDNN"
