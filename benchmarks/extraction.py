@@ -25,7 +25,8 @@ from torch import Tensor
 
 from benchmarks.reference import FAMILIES, Reference, build_reference, trace_reference
 from multires.corpus import Corpus, load_corpus
-from multires.features.store import extract, segment_table
+from multires.features.extract import extract
+from multires.features.segments import segment_table
 from multires.measures.cca import cca_scores
 from multires.measures.mutual_information import mutual_informations
 from multires.models import MultiResHubert, load_checkpoint, load_model

@@ -39,12 +39,12 @@ import torch
 from multires.analysis import run, stages
 from multires.analysis.run import Run, open_run
 from multires.errors import MultiresError
-from multires.features import store
+from multires.features import extract
 from multires.models.download import fetch
 from multires.training import pretrain as training
 
 SHARD = 8.0
-"""Seconds of audio in a shard here, in place of `multires.features.store.SHARD_SECONDS`, so that a small run has several."""
+"""Seconds of audio in a shard here, in place of `multires.features.extract.SHARD_SECONDS`, so that a small run has several."""
 
 SETTINGS = {
     "hours": 0.02, "frames": 200, "models": "untrained/mono-small", "views": "mel,phone", "folds": 4, "trials": 1,
@@ -117,14 +117,14 @@ def journalled(workspace: Path) -> Callable[[], dict[str, str]]:
     """The small run; the shards that it begins are noted in a file beside the workspace."""
 
     def work() -> dict[str, str]:
-        inner = store._run_shard
+        inner = extract.run_shard
 
-        def noted(model: Any, layers: Any, shard: store.Shard, *rest: Any) -> Any:
+        def noted(model: Any, layers: Any, shard: extract.Shard, *rest: Any) -> Any:
             with journal(workspace).open("a") as file:
                 file.write(f"{model.key} {shard}\n")
             return inner(model, layers, shard, *rest)
 
-        setattr(store, "_run_shard", noted)  # noqa: B010 (a plain assignment is a type error)
+        setattr(extract, "run_shard", noted)  # noqa: B010 (a plain assignment is a type error)
         return measured(workspace)
 
     return work
@@ -161,7 +161,7 @@ class Lab:
         self.home, self.kills = home, kills
         self.random = random.Random(seed)
         self._number = 0
-        store.SHARD_SECONDS = SHARD
+        extract.SHARD_SECONDS = SHARD
         Child(lambda: len(small_run(self.workspace()).corpus), home).result()  # the speech is spoken once
         calm = self.workspace()
         begin = time.monotonic()
@@ -571,7 +571,7 @@ def _fits(piece: int) -> int:
 
 FAULTS: dict[str, Callable[[Lab], Row]] = {
     "run": Lab.killed_extraction,
-    "zarr": lambda lab: lab.killed_write("SIGKILL in a zarr write", store, "_write_shard"),
+    "zarr": lambda lab: lab.killed_write("SIGKILL in a zarr write", extract, "write_shard"),
     "table-write": lambda lab: lab.killed_write("SIGKILL in the write of a table", run, "write_table"),
     "training": Lab.killed_training,
     "download": Lab.killed_download,

@@ -31,8 +31,11 @@ from distributed import Client, LocalCluster
 from multires.analysis import streaming
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Segment, Utterance
 from multires.efficiency.counting import count_total
-from multires.features import store as features
-from multires.features.store import FeatureStore, NamedModel, extract, fingerprint, segment_table
+from multires.features import extract as extraction
+from multires.features.extract import extract
+from multires.features.segments import segment_table
+from multires.features.sources import NamedModel, fingerprint
+from multires.features.store import FeatureStore, read_array, shard_path
 from multires.measures import KMeans, Pieces, fit_kmeans
 from multires.measures.statistics import CCAStatistics
 from multires.models import build_model, load_model
@@ -101,8 +104,8 @@ class Gather:
 
     def __call__(self, number: int) -> CCAStatistics:
         """Of the shard of this number."""
-        place = features.shard_path(self.path, number) / "phone" / self.layer
-        x = features.read_array(place)
+        place = shard_path(self.path, number) / "phone" / self.layer
+        x = read_array(place)
         rows = np.arange(len(x))
         return CCAStatistics(self.dim, len(PHONES), self.folds).update(x, rows % len(PHONES), rows % self.folds)
 
@@ -137,7 +140,7 @@ def streamed(engine: Engine, corpus: Corpus, name: str) -> list[float]:
 def two_workers(folder: Path, rounds: int, name: str) -> dict[str, float]:
     """Throughput of two workers over one, in turns; and by how much any number differs from the local run's."""
     corpus = noise(96, 5.0)
-    features.SHARD_SECONDS = 20.0
+    extraction.SHARD_SECONDS = 20.0
     streaming._CHUNK_SECONDS = 40.0
     local, seconds_here = extracted(LOCAL, corpus, folder / "here", name)
     here, clusters, scores = gathered(LOCAL, local), clustered(LOCAL, local), streamed(LOCAL, corpus, name)
@@ -173,7 +176,7 @@ def two_workers(folder: Path, rounds: int, name: str) -> dict[str, float]:
 
 def memory(folder: Path, most: int) -> dict[str, float]:
     """The peak of a worker's resident memory at `most` utterances over that at 1,000: extraction, statistics, k-means."""
-    features.SHARD_SECONDS = 250.0
+    extraction.SHARD_SECONDS = 250.0
     peaks = {}
     for count in (FEWEST, most):
         with workers(1) as client:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from multires.features import store as features
+from multires.features.segments import segment_table
 
 TEXT = (Path(__file__).resolve().parents[1] / "book" / "contributing.md").read_text()
 
@@ -88,7 +88,7 @@ def test_the_corpus(tmp_path):
         ("test", "bob", "b"), ("train", "ann", "b"), ("train", "ann", "c"),
     ]  # fmt: skip
     assert [name for name, _ in corpus.skipped] == ["test_bob_c.wav"]
-    table = features.segment_table(corpus, frames=6, seed=0)
+    table = segment_table(corpus, frames=6, seed=0)
     words = table[table["unit"] == "word"]
     assert words["label"].tolist() == ["b", "b", "c"]
     assert words["end"].tolist() == [0.5] * 3

@@ -358,15 +358,13 @@ def librispeech_layout(tmp_path):
 
 def test_the_device_is_where_models_run(small, tmp_path, monkeypatch):
     """No GPU is needed to see that the parameter arrives where the models are run, and in the provenance."""
-    from multires.features import store as features
-
     asked = []
 
     def extract(model, corpus, segments, path, *, device, **options):
         asked.append(device)
         raise MultiresError("stopped before any work")
 
-    monkeypatch.setattr(features, "extract", extract)
+    monkeypatch.setattr("multires.analysis.run.extract", extract)
     monkeypatch.setattr("multires.analysis.run._device", lambda device, **_options: device)
     for device in ("cpu", "cuda:1"):
         with pytest.raises(MultiresError, match="stopped before"):

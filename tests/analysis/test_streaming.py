@@ -9,7 +9,7 @@ import torch
 from multires.analysis.streaming import Choice, ModelStatistics, Plan, accumulate, model_cca
 from multires.corpus import Corpus, load_corpus
 from multires.errors import MultiresError
-from multires.features.store import pool
+from multires.features.pooling import pool
 from multires.measures import cca_score, choose_trials
 from multires.models import build_model, load_model
 from tests.measures import protocol_reference as reference

@@ -12,8 +12,8 @@ import pytest
 from multires.analysis import stages, streaming
 from multires.analysis.run import open_run
 from multires.errors import MultiresError
-from multires.features import store
-from multires.features.store import NamedModel, fingerprint
+from multires.features import extract
+from multires.features.sources import NamedModel, fingerprint
 from multires.measures.statistics import CCAStatistics
 from multires.models import load_model
 from multires.runtime.cluster import Cluster
@@ -179,7 +179,7 @@ def test_a_cluster_gathers_the_same_statistics_of_speech(client, run, tmp_path, 
 @pytest.mark.slow
 def test_what_is_too_much_for_a_worker_is_clustered_shard_by_shard(client, tmp_path, monkeypatch):
     """K-means' sums come from the shards, here and on a cluster alike; held in memory, rows give the same up to rounding."""
-    monkeypatch.setattr(store, "SHARD_SECONDS", 40.0)
+    monkeypatch.setattr(extract, "SHARD_SECONDS", 40.0)
     settings = {**SETTINGS, "models": "untrained/multi-small", "layers": "encoder.0.1,middle.0"}
     merged, merge = [], Cluster.merge
     monkeypatch.setattr(Cluster, "merge", lambda self, *given: merged.append(given[0]) or merge(self, *given))

@@ -13,7 +13,8 @@ import torch
 from multires.corpus import openslr
 from multires.corpus.cache import cache_folder
 from multires.errors import MultiresError
-from multires.features.store import FRAME_PERIODS, serves
+from multires.features.pooling import serves
+from multires.features.segments import FRAME_PERIODS
 from multires.models.download import cached
 from multires.models.layers import Layer
 from multires.models.loading import load_model

@@ -18,8 +18,10 @@ import torch
 from multires.analysis.plan import corpus_folder, is_here, make_plan
 from multires.corpus import Corpus, load_corpus, openslr
 from multires.errors import MultiresError
-from multires.features import store as features
+from multires.features.extract import extract
 from multires.features.sampling import at_most_each
+from multires.features.segments import segment_table
+from multires.features.sources import NamedModel, fingerprint
 from multires.features.store import FeatureStore
 from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
@@ -92,10 +94,10 @@ class Run:
 
     @cached_property
     def segments(self) -> pd.DataFrame:
-        """Every segment that vectors are extracted for (see `multires.features.store.segment_table`)."""
+        """Every segment that vectors are extracted for (see `multires.features.segments.segment_table`)."""
         self._check_splits()
         profile = self.profile
-        found = features.segment_table(self.corpus, frames=profile.frames, seed=self.seed)
+        found = segment_table(self.corpus, frames=profile.frames, seed=self.seed)
         return at_most_each(
             found, phones=profile.phones_each, words=profile.words_each, word_types=profile.word_types, seed=self.seed
         )
@@ -186,13 +188,13 @@ class Run:
             # The views conv and layer are read from the store, whether or not they are among the layers looked at.
             views = {model.layers[0].name, model.layers[-1].name}
             layers = [layer.name for layer in model.layers if layer.name in {*self.layers, *views}]
-        weights = features.fingerprint(model)
+        weights = fingerprint(model)
         key = _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed, weights, layers)
         slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
         path = self.workspace / "features" / f"{slug}-{key}"
-        store = features.extract(
+        store = extract(
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
-            source=features.NamedModel(subject.name, subject.seed, weights), progress=self.progress,
+            source=NamedModel(subject.name, subject.seed, weights), progress=self.progress,
         )  # fmt: skip
         store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
         return store

@@ -25,7 +25,9 @@ from multires.corpus.word_vectors import WordVectors, read_word_vectors
 from multires.efficiency.table import efficiency_table
 from multires.errors import MultiresError, choose
 from multires.experiment.tables import experiment_tables
-from multires.features.store import FRAME_PERIODS, FeatureStore, serves
+from multires.features.pooling import serves
+from multires.features.segments import FRAME_PERIODS
+from multires.features.store import FeatureStore
 from multires.measures.bootstrap import Bootstrap, draw_weights, resampling_clusters, summarize
 from multires.measures.cca import VARIANTS, cca_scores
 from multires.measures.cca_result import CCAResult

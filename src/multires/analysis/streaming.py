@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,10 @@ from tqdm.auto import tqdm
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Utterance
 from multires.corpus.word_vectors import WordVectors, read_word_vectors
 from multires.errors import MultiresError, choose
-from multires.features.store import choose_layers, fingerprint, pool
+from multires.features.batching import batches, pad, runs
+from multires.features.extract import choose_layers
+from multires.features.pooling import pool
+from multires.features.sources import fingerprint
 from multires.measures.bootstrap import resampling_clusters
 from multires.measures.cca import CCA, SHUFFLED
 from multires.measures.cca_result import CCAResult
@@ -199,7 +202,7 @@ def accumulate(
         What gathers, as in `multires.analysis.run.open_run`. Each thread of a cluster's workers holds one `ModelStatistics`
         (see its `nbytes`), and two while they are joined.
     sources
-        How workers get the models ``model`` and ``other``, such as `multires.features.store.NamedModel`; a model without a
+        How workers get the models ``model`` and ``other``, such as `multires.features.sources.NamedModel`; a model without a
         source is sent to them.
 
     Returns
@@ -226,7 +229,7 @@ def accumulate(
             )
     order = np.random.default_rng([plan.choice.seed, 3]).permutation(len(corpus))[number::parts]
     left = [int(i) for i in order if corpus.utterances[i].id not in statistics.done]
-    chunks = list(_chunks(left, corpus, _CHUNK_SECONDS))
+    chunks = list(runs(left, lambda i: corpus.utterances[i].duration, _CHUNK_SECONDS))
     given = {"model": lambda: model, **({"other": lambda: other} if other is not None else {}), **(sources or {})}
     with tqdm(
         total=round(sum(corpus.utterances[i].duration for i in order)), unit="s audio", desc=f"CCA of {model.key}",
@@ -289,7 +292,7 @@ class _Count:
         models = {name: source() for name, source in self.sources.items()} | {"mel": LogMel()}
         running = {name: found.to(self.device).eval() for name, found in models.items()}
         for chunk in share.chunks:
-            for batch in _batches(chunk, share.utterances, self.batch_seconds):
+            for batch in batches(chunk, lambda i: share.utterances[i].duration, self.batch_seconds):
                 utterances = [share.utterances[i] for i in batch]
                 statistics.update(share.plan, _outputs(running, utterances, self.device), batch)
                 self.tick(round(sum(utterance.duration for utterance in utterances)))
@@ -824,40 +827,12 @@ def _elsewhere(sizes: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 # -- running ------------------------------------------------------------------------------------------------------
 
 
-def _chunks(order: Sequence[int], corpus: Corpus, seconds: float) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    held = 0.0
-    for index in order:
-        chunk.append(index)
-        held += corpus.utterances[index].duration
-        if held >= seconds:
-            yield chunk
-            chunk, held = [], 0.0
-    if chunk:
-        yield chunk
-
-
-def _batches(chunk: Sequence[int], utterances: Mapping[int, Utterance], batch_seconds: float) -> Iterator[list[int]]:
-    """Utterances of similar length together, the longest first."""
-    batch: list[int] = []
-    for index in sorted(chunk, key=lambda i: utterances[i].duration, reverse=True):
-        if batch and utterances[batch[0]].duration * (len(batch) + 1) > batch_seconds:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def _outputs(
     models: Mapping[str, LayeredModel], utterances: Sequence[Utterance], device: str
 ) -> list[dict[str, dict[str, np.ndarray]]]:
     """For every utterance the frames of every model's layers."""
     audio = [utterance.audio for utterance in utterances]
-    lengths = torch.tensor([len(samples) for samples in audio])
-    waveforms = torch.zeros(len(audio), int(lengths.max()))
-    for row, samples in enumerate(audio):
-        waveforms[row, : len(samples)] = torch.from_numpy(samples)
+    waveforms, lengths = pad(audio)
     found: list[dict[str, dict[str, np.ndarray]]] = [{} for _ in utterances]
     for name, model in models.items():
         with torch.inference_mode():

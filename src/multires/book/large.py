@@ -11,7 +11,9 @@ import torch
 
 from multires.analysis.plan import PHONES, PHONES_A_SECOND, WORDS_A_SECOND
 from multires.efficiency.counting import count_total
-from multires.features.store import FRAME_PERIODS, SHARD_SECONDS, serves
+from multires.features.extract import SHARD_SECONDS
+from multires.features.pooling import serves
+from multires.features.segments import FRAME_PERIODS
 from multires.models.config import ModelConfig
 from multires.models.layers import Layer
 from multires.models.mr_hubert import MultiResHubert

@@ -15,7 +15,7 @@ def at_most_each(
     Parameters
     ----------
     segments
-        What `multires.features.store.segment_table` gives.
+        What `multires.features.segments.segment_table` gives.
     phones, words
         The most of each; all where None.
     word_types

@@ -1,0 +1,223 @@
+"""Run a model over a corpus and keep the mean of every segment at every layer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
+from multires.errors import MultiresError
+from multires.features.batching import batches, pad, runs
+from multires.features.pooling import pool, serves
+from multires.features.segments import UNITS
+from multires.features.store import FeatureStore, is_whole, shard_path, write_shard
+from multires.models.layers import Layer, LayeredModel
+from multires.runtime import storage
+from multires.runtime.engine import LOCAL, Engine
+
+SHARD_SECONDS = 900.0
+"""Audio in a shard: what an interruption can cost, and what one unit of work holds in memory."""
+
+
+def extract(
+    model: LayeredModel,
+    corpus: Corpus,
+    segments: pd.DataFrame,
+    path: Path,
+    *,
+    layers: Sequence[str] | None = None,
+    device: str = "cpu",
+    batch_seconds: float = 80.0,
+    engine: Engine = LOCAL,
+    source: Callable[[], LayeredModel] | None = None,
+    progress: bool = True,
+) -> FeatureStore:
+    """Run a model over a corpus and keep the pooled vectors of every segment at every layer.
+
+    Parameters
+    ----------
+    model, corpus, segments
+        Utterances that have no row in `segments` are not run.
+    path
+        The zarr folder or its URL; shards that are there already are kept, so that an interrupted run continues. Of
+        several runs in one folder one extracts, and the others wait for it.
+    layers
+        Names of the layers to keep; all where None.
+    device, batch_seconds
+        Where to run, and how much (padded) audio at a time.
+    engine, source
+        What works on the shards, and how its workers get the model; where None, the model itself is sent to them.
+
+    Raises
+    ------
+    MultiresError
+        For an unknown layer, a folder that cannot be written, or output that is not finite (named by utterance and
+        layer).
+    """
+    kept = choose_layers(model, layers)
+    positions = segments.groupby("utterance", sort=False).indices
+    wanted_utterances = (utterance for utterance in corpus if utterance.id in positions)
+    shards = list(runs(wanted_utterances, duration, SHARD_SECONDS))
+    names = [layer.name for layer in kept]
+
+    def shard(number: int) -> Shard:
+        rows = segments.iloc[np.concatenate([positions[utterance.id] for utterance in shards[number]])]
+        return Shard(number, shards[number], rows[["unit", "utterance", "start", "end"]])
+
+    def restore(number: int) -> None:
+        Extraction(lambda: model, names, path, device, batch_seconds)(shard(number), replace=True)
+
+    def missing() -> list[int]:
+        return [number for number in range(len(shards)) if not is_whole(shard_path(path, number))]
+
+    seconds = [round(sum(utterance.duration for utterance in each)) for each in shards]
+    if missing():
+        with (
+            storage.making(path),
+            tqdm(total=sum(seconds), desc=f"extract {model.key}", unit="s audio", disable=not progress) as bar,
+        ):
+            wanted = missing()
+            bar.update(sum(seconds) - sum(seconds[number] for number in wanted))
+            if engine.remote:
+                work = Extraction(source or (lambda: model), names, path, device, batch_seconds)
+            else:
+                work = Extraction(lambda: model, names, path, device, batch_seconds, tick=bar.update)
+            for number in engine.each(work, map(shard, wanted), f"shards of {model.key}"):
+                if engine.remote:
+                    bar.update(seconds[number])
+    return FeatureStore(path, segments, kept, [len(shard) for shard in shards], restore)
+
+
+def duration(utterance: Utterance) -> float:
+    """Seconds of an utterance."""
+    return utterance.duration
+
+
+def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:
+    """The layers of a model by name, in order of computation; all where `names` is None."""
+    known = {layer.name: layer for layer in model.layers}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise MultiresError(f"{model.key} has no layer {', '.join(unknown)}: choose from {', '.join(known)}")
+    return [layer for layer in model.layers if names is None or layer.name in names]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: utterances, and the rows of the segment table that belong to them."""
+
+    number: int
+    utterances: Sequence[Utterance]
+    rows: pd.DataFrame
+
+    def __str__(self) -> str:
+        return f"shard-{self.number:04d}"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Runs a model over a shard and writes its vectors; gives the shard's number.
+
+    Attributes
+    ----------
+    source
+        Gives the model, the same one each time, so that it stays loaded from shard to shard.
+    layers, path, device, batch_seconds
+        As in `extract`.
+    tick
+        Is told the seconds of audio after each batch.
+    """
+
+    source: Callable[[], LayeredModel]
+    layers: Sequence[str]
+    path: Path
+    device: str
+    batch_seconds: float
+    tick: Callable[[int], object] = field(default=lambda seconds: None, repr=False)
+
+    def __call__(self, shard: Shard, *, replace: bool = False) -> int:
+        """Extract a shard, where it is not there yet or is to be replaced."""
+        target = shard_path(self.path, shard.number)
+        if replace or not is_whole(target):
+            # One shard at a time on a GPU, however many threads a worker has: two would not be faster, only larger.
+            with _on_gpu if self.device.startswith("cuda") else nullcontext():
+                model = self.source().to(self.device).eval()
+                kept = choose_layers(model, self.layers)
+                vectors = run_shard(model, kept, shard, self.device, self.batch_seconds, self.tick)
+            write_shard(target, kept, vectors)
+        return shard.number
+
+
+_on_gpu = threading.Lock()
+
+
+def run_shard(
+    model: LayeredModel,
+    layers: Sequence[Layer],
+    shard: Shard,
+    device: str,
+    batch_seconds: float,
+    tick: Callable[[int], object],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Vectors by unit and layer, rows in the order of the utterances."""
+    times = _times(shard.rows)
+    pooled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for batch in batches(shard.utterances, duration, batch_seconds):
+        waveforms, lengths = pad([utterance.audio for utterance in batch])
+        with torch.inference_mode():
+            outputs = model(waveforms.to(device), lengths.to(device))
+        for row, utterance in enumerate(batch):
+            frames = outputs.utterance(row)
+            pooled[utterance.id] = _pool_utterance(utterance, frames, layers, times[utterance.id])
+        tick(round(lengths.sum().item() / SAMPLE_RATE))
+    merged: dict[str, dict[str, np.ndarray]] = {}
+    for unit in UNITS:
+        for layer in layers:
+            parts = [
+                pooled[u.id][unit][layer.name] for u in shard.utterances if layer.name in pooled[u.id].get(unit, {})
+            ]
+            if parts:
+                merged.setdefault(unit, {})[layer.name] = np.concatenate(parts)
+    return merged
+
+
+Times = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Starts and ends of an utterance's segments by unit."""
+
+
+def _times(rows: pd.DataFrame) -> dict[str, Times]:
+    start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
+    times: dict[str, Times] = {}
+    for (utterance, unit), at in rows.groupby(["utterance", "unit"], sort=False).indices.items():
+        times.setdefault(utterance, {})[unit] = start[at], end[at]
+    return times
+
+
+def _pool_utterance(
+    utterance: Utterance, frames: Mapping[str, torch.Tensor], layers: Sequence[Layer], times: Times
+) -> dict[str, dict[str, np.ndarray]]:
+    vectors: dict[str, dict[str, np.ndarray]] = {}
+    for layer in layers:
+        values = frames[layer.name].float().cpu().numpy()
+        if not len(values):
+            raise MultiresError(f"{utterance.id}: too short ({utterance.duration:.3f} s) for a frame at {layer.name}")
+        if not np.isfinite(values).all():
+            raise MultiresError(f"{utterance.id}: layer {layer.name} gave NaN or infinity; check the audio and weights")
+        # All units at once: summing the frames takes longer than all that follows.
+        units = [unit for unit in times if serves(layer, unit)]
+        if not units:
+            continue
+        start, end = (np.concatenate([times[unit][side] for unit in units]) for side in (0, 1))
+        pooled = pool(values, start, end, layer.frame_period)
+        bounds = np.cumsum([len(times[unit][0]) for unit in units])
+        for unit, part in zip(units, np.split(pooled, bounds[:-1]), strict=True):
+            vectors.setdefault(unit, {})[layer.name] = part
+    return vectors
