@@ -35,7 +35,7 @@ from multires.features import extract as extraction
 from multires.features.extract import extract
 from multires.features.segments import segment_table
 from multires.features.sources import NamedModel, fingerprint
-from multires.features.store import FeatureStore, read_array, shard_path
+from multires.features.store import FeatureStore, ShardRows
 from multires.measures import KMeans, Pieces, fit_kmeans
 from multires.measures.statistics import CCAStatistics
 from multires.models import build_model, load_model
@@ -97,32 +97,33 @@ def extracted(engine: Engine, corpus: Corpus, folder: Path, name: str) -> tuple[
 class Gather:
     """The CCA statistics of one shard of a store: a layer against the phones, in folds."""
 
-    path: Path
-    layer: str
     dim: int
     folds: int = 10
 
-    def __call__(self, number: int) -> CCAStatistics:
-        """Of the shard of this number."""
-        place = shard_path(self.path, number) / "phone" / self.layer
-        x = read_array(place)
+    def __call__(self, read: ShardRows) -> CCAStatistics:
+        """Statistics of the vectors that `read` returns."""
+        x = read()
         rows = np.arange(len(x))
         return CCAStatistics(self.dim, len(PHONES), self.folds).update(x, rows % len(PHONES), rows % self.folds)
 
 
+def every_phone(store: FeatureStore) -> tuple[list[ShardRows], int]:
+    """Readers of the last layer's phones, shard by shard, and the layer's width."""
+    layer = store.layer_names()[-1]
+    readers = store.readers(layer, "phone", np.ones(len(store.labels("phone")), dtype=bool))
+    return readers, readers[0]().shape[1]
+
+
 def gathered(engine: Engine, store: FeatureStore) -> CCAStatistics:
     """The statistics of all shards of the last layer, merged as a tree."""
-    layer = store.layer_names()[-1]
-    dim = store.part(0, layer, "phone").shape[1]
-    return engine.merge(Gather(store.path, layer, dim), range(store.shards), operator.add)
+    readers, dim = every_phone(store)
+    return engine.merge(Gather(dim), readers, operator.add)
 
 
 def clustered(engine: Engine, store: FeatureStore, iterations: int = 30) -> KMeans:
     """K-means of the last layer's phones, whose sums come from the shards and are merged as a tree."""
-    layer = store.layer_names()[-1]
-    readers = store.readers(layer, "phone", np.ones(len(store.labels("phone")), dtype=bool))
+    readers, dim = every_phone(store)
     sizes = [len(reader.mask) for reader in readers]
-    dim = store.part(0, layer, "phone").shape[1]
     return fit_kmeans(Pieces(readers, sizes, dim, engine), 20, iterations=iterations)
 
 

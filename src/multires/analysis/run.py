@@ -21,6 +21,7 @@ from multires.errors import MultiresError
 from multires.features.extract import extract
 from multires.features.sampling import at_most_each
 from multires.features.segments import segment_table
+from multires.features.shared import SharedTable
 from multires.features.sources import NamedModel, fingerprint
 from multires.features.store import FeatureStore
 from multires.models import load_model
@@ -196,12 +197,12 @@ class Run:
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
             source=NamedModel(subject.name, subject.seed, weights), progress=self.progress,
         )  # fmt: skip
-        store.share_labels(self.workspace / "segments" / f"{self._segments_key}.parquet")
+        store.share_labels(self._shared_segments)
         return store
 
     @cached_property
-    def _segments_key(self) -> str:
-        return _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed)
+    def _shared_segments(self) -> SharedTable:
+        return SharedTable.write(self.segments, self.workspace / "segments")
 
     def table(
         self,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import json
 import sys
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from jaxtyping import Float
 from multires.errors import MultiresError
 from multires.features.pooling import serves
 from multires.features.segments import UNITS
+from multires.features.shared import SharedTable
 from multires.models.layers import Layer
 from multires.runtime import storage
 
@@ -59,7 +59,7 @@ class FeatureStore:
         self._sizes = tuple(sizes)
         self._ends: dict[str, np.ndarray] = {}
         self._segments: pd.DataFrame | None = segments
-        self._shared: Path | None = None
+        self._shared: SharedTable | None = None
         self._layers = {layer.name: layer for layer in layers}
         self._labels: dict[str, pd.DataFrame] = {}
         self._restore = restore
@@ -79,17 +79,13 @@ class FeatureStore:
     def segments(self) -> pd.DataFrame:
         """The table of all segments."""
         if self._segments is None:
-            assert self._shared is not None, "a store without a table has been told where it lies"
-            self._segments = _shared_segments(self._shared)
+            assert self._shared is not None, "a store without a table knows the file that holds it"
+            self._segments = self._shared.read()
         return self._segments
 
-    def share_labels(self, path: Path) -> None:
-        """Write the table of segments where other processes find it, so that it need not be sent to each of them."""
-        if not path.exists():
-            packed = io.BytesIO()
-            self.segments.to_parquet(packed, index=False)
-            storage.replace_file(path, lambda file: file.write_bytes(packed.getvalue()))
-        self._shared = path
+    def share_labels(self, shared: SharedTable) -> None:
+        """Let other processes read the table of segments from a file, so that it need not be sent to each of them."""
+        self._shared = shared
 
     def units(self) -> list[str]:
         """The kinds of segment there are."""
@@ -113,14 +109,8 @@ class FeatureStore:
         MultiresError
             Where a shard is damaged and cannot be extracted again.
         """
-        parts = [self.part(number, layer, unit) for number in range(self.shards)]
-        vectors = np.concatenate([part for part in parts if len(part)])
-        if len(vectors) != len(self.labels(unit)):
-            raise MultiresError(
-                f"{self.path} holds {len(vectors)} vectors of {unit}s at {layer}, and there are "
-                f"{len(self.labels(unit))} {unit}s: delete it to have it extracted again"
-            )
-        return vectors
+        rows = self._rows_in_shards(unit)
+        return np.concatenate([self.part(number, layer, unit, rows=int(n)) for number, n in enumerate(rows) if n])
 
     def readers(self, layer: str, unit: str, rows: np.ndarray) -> list[ShardRows]:
         """What reads some of a layer's vectors shard by shard; `rows` is a mask in the order of `labels`."""
@@ -134,22 +124,41 @@ class FeatureStore:
         shard = np.searchsorted(np.cumsum(self._sizes), utterance, side="right")
         return np.bincount(shard[(self.segments["unit"] == unit).to_numpy()], minlength=self.shards)
 
-    def part(self, number: int, layer: str, unit: str) -> Float[np.ndarray, "segments dim"]:
-        """The vectors of one shard; it is extracted again where it is damaged."""
+    def part(self, number: int, layer: str, unit: str, *, rows: int | None = None) -> Float[np.ndarray, "segments dim"]:
+        """The vectors of one shard; a damaged shard is extracted again if this process can.
+
+        Parameters
+        ----------
+        number, layer, unit
+            Which vectors.
+        rows
+            How many there must be; counted in the table of segments where None.
+
+        Raises
+        ------
+        MultiresError
+            If the shard is damaged or has other rows, and cannot be extracted again.
+        """
         place = shard_path(self.path, number) / unit / layer
+        shape = (int(self._rows_in_shards(unit)[number]) if rows is None else rows, self._layers[layer].dim)
         try:
-            return read_array(place)
-        except Damaged as damage:
-            told = f"{place} is damaged ({damage})"
+            return read_array(place, shape)
+        except Damaged as error:
+            message = f"{place} is damaged ({error})"
         if self._restore is None:
-            raise MultiresError(f"{told}: delete {place.parents[1]} to have it extracted again")
+            raise MultiresError(f"{message}: delete {place.parents[1]} to have it extracted again")
         with storage.making(self.path):
             try:
-                return read_array(place)  # another run, or another thread, was faster
+                return read_array(place, shape)  # another run or thread has restored it
             except Damaged:
-                print(f"{told}: extracting {place.parents[1].name} again", file=sys.stderr, flush=True)
+                print(f"{message}: extracting {place.parents[1].name} again", file=sys.stderr, flush=True)
             self._restore(number)
-        return read_array(place)
+        try:
+            return read_array(place, shape)
+        except Damaged as error:
+            raise MultiresError(
+                f"{place} is damaged again right after it was written ({error}): check the disk"
+            ) from error
 
     def dataset(self, unit: str, layers: Iterable[str]) -> xr.Dataset:
         """Several layers of one unit as a labelled dataset: dimensions segment and, for each width, dim."""
@@ -184,24 +193,10 @@ class ShardRows:
         MultiresError
             Where the shard is damaged and cannot be extracted again, or has other rows.
         """
-        vectors = self.store.part(self.number, self.layer, self.unit)
-        if len(vectors) != len(self.mask):
-            raise MultiresError(
-                f"{shard_path(self.store.path, self.number)} holds {len(vectors)} vectors of {self.unit}s at "
-                f"{self.layer}, and there are {len(self.mask)}: delete it to have it extracted again"
-            )
-        return vectors[self.mask]
+        return self.store.part(self.number, self.layer, self.unit, rows=len(self.mask))[self.mask]
 
     def __str__(self) -> str:
         return f"{self.unit}s at {self.layer} in shard-{self.number:04d}"
-
-
-@lru_cache(maxsize=1)
-def _shared_segments(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(io.BytesIO(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise MultiresError(f"cannot read {path}: {storage.reason(error)}; delete it and run again") from error
 
 
 def shard_path(path: Path, number: int) -> Path:
@@ -237,32 +232,69 @@ def is_whole(shard: Path) -> bool:
     return (shard / "zarr.json").exists()
 
 
-def _write_array(place: Path, values: np.ndarray) -> None:
-    # One chunk, since a shard's array is read as a whole, and not packed: vectors hardly shrink.
+_BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+"""The only codec: values as they are. Vectors hardly compress, and no other codec is ever loaded."""
+
+
+def _write_array(place: Path, values: Float[np.ndarray, "segments dim"]) -> None:
+    # One chunk, since a shard's array is always read whole.
     zarr.create_array(
-        str(place), data=values, chunks=(max(len(values), 1), values.shape[1]), compressors=None,
+        str(place), data=values, chunks=_chunk(values.shape), compressors=None, filters=None, zarr_format=3,
         dimension_names=("segment", "dim"), attributes={"crc32": _checksum(values)}, overwrite=True,
     )  # fmt: skip
 
 
-def read_array(place: Path) -> Float[np.ndarray, "segments dim"]:
-    """A shard's vectors of one unit and layer, as they were written.
+def _chunk(shape: tuple[int, ...]) -> tuple[int, int]:
+    return max(shape[0], 1), shape[1]
+
+
+def read_array(place: Path, shape: tuple[int, int]) -> Float[np.ndarray, "segments dim"]:
+    """The vectors of one shard, unit and layer, as they were written.
+
+    Only what `write_shard` writes is accepted: the array's description is compared before a value is read, so that a
+    description from elsewhere can neither load a codec, such as one that unpickles, nor ask for more memory.
+
+    Parameters
+    ----------
+    place
+        Folder of the array.
+    shape
+        (segments, dim) that it must have.
 
     Raises
     ------
     Damaged
-        Where they cannot be read, or are others than those that were written.
+        If the array cannot be read, or is not the one that was written.
     """
     try:
-        array = zarr.open_array(str(place), mode="r")
-        values, told = np.asarray(array[:]), array.attrs.get("crc32")
+        described = json.loads((place / "zarr.json").read_bytes())
+        _check_description(described, shape)
+        values = np.asarray(zarr.open_array(str(place), mode="r", zarr_format=3)[:])
+        expected = described["attributes"]["crc32"]
+    except Damaged:
+        raise
     except Exception as error:  # damaged metadata can make zarr fail in any way
         raise Damaged(storage.reason(error)) from error
-    if told != _checksum(values):
+    if expected != _checksum(values):
         raise Damaged("its checksum does not fit")
     return values
 
 
+def _check_description(described: Any, shape: tuple[int, int]) -> None:
+    wanted = {
+        "zarr_format": 3, "node_type": "array", "data_type": "float32", "shape": list(shape), "codecs": [_BYTES],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(_chunk(shape))}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+    }  # fmt: skip
+    if described.get("storage_transformers"):
+        raise Damaged("it has storage transformers")
+    for name, value in wanted.items():
+        if name not in described:
+            raise Damaged(f"its description has no {name}")
+        if described[name] != value:
+            raise Damaged(f"its {name} is {str(described[name])[:80]}, not {value}")
+
+
 def _checksum(values: np.ndarray) -> int:
-    """Of the values and their shape: a chunk that is gone reads as zeros, and only the checksum tells."""
+    """Of the values and their shape: a missing chunk reads as zeros, and only the checksum shows it."""
     return zlib.crc32(np.ascontiguousarray(values), zlib.crc32(f"{values.dtype.str}{values.shape}".encode()))
