@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from multires.corpus.alignment import Alignment
-from multires.corpus.files import AudioFacts, AudioFile, BadFile, read_audio
+from multires.corpus.files import AudioFacts, AudioFile, BadFile, audio_facts
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
 
@@ -76,7 +76,7 @@ def gather(
 
 def _outcome(candidate: Candidate, root: Path) -> _Outcome:
     try:
-        _, facts = read_audio(candidate.audio)
+        facts = audio_facts(candidate.audio)
     except BadFile as error:
         return _Outcome(None, ((relative(error.path, root), error.reason),), "")
     skipped: list[tuple[str, str]] = []
@@ -94,7 +94,7 @@ def _outcome(candidate: Candidate, root: Path) -> _Outcome:
         speaker=candidate.speaker,
         split=candidate.split,
         duration=facts.duration,
-        read=AudioFile(candidate.audio),
+        read=AudioFile(candidate.audio, facts.peak),
         transcript=candidate.transcript,
         words=alignment.words,
         phones=alignment.phones,
