@@ -57,19 +57,24 @@ class ContentReader(io.RawIOBase):
         self._size = len(content.prefix) + content.end - content.start
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def seekable(self) -> bool:
+        """It is."""
         return True
 
     def tell(self) -> int:
+        """The offset in the recording."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to an offset in the recording."""
         self._at = max(0, offset + (0, self._at, self._size)[whence])
         return self._at
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        """Fill a buffer with the next bytes, as far as there are any."""
         view = memoryview(buffer).cast("B")
         content, prefix = self._content, len(self._content.prefix)
         if self._at < prefix:
@@ -89,6 +94,7 @@ class ContentReader(io.RawIOBase):
         return len(part)
 
     def write(self, _data: object) -> int:
+        """Refuse, as libsndfile only reads."""
         raise io.UnsupportedOperation("not writable")
 
 
@@ -132,25 +138,19 @@ def _riff(file: BinaryIO, whole: Content) -> Content:
     magic = _at(file, whole.start, 4)
     order = ">" if magic == b"RIFX" else "<"
     wide = magic in (b"RF64", b"BW64")
-    ds64 = None
-    for place, name, size in _chunks(file, whole.start + 12, whole.end, order):
-        if name == b"ds64":
-            ds64 = place
-        if name == b"data":
-            break
-    else:
+    places = {name: (place, size) for place, name, size in _until_data(file, whole, order)}
+    if b"data" not in places:
         return whole
+    place, size = places[b"data"]
+    ds64 = places[b"ds64"][0] if b"ds64" in places else None
     if wide and ds64 is not None and size == 0xFFFFFFFF:
         (size,) = struct.unpack("<Q", _at(file, ds64 + 16, 8).ljust(8, b"\xff"))
     available = whole.end - (place + 8)
     streamed = (STREAMED <= size < 1 << 32 or size >= 1 << 62) and size > available
     if size > available and not streamed:
         return replace(whole, cut=True)
-    if not streamed and not _audio_follows(file, place + 8 + size, whole.end, order):
-        true, end = size, whole.end
-    else:
-        true, end = available, whole.end
-    total = end - whole.start - 8
+    trusted = not streamed and not _audio_follows(file, place + 8 + size, whole.end, order)
+    true, total = size if trusted else available, whole.end - whole.start - 8
     patches = []
     if total < 0xFFFFFFFF:
         if wide:
@@ -172,6 +172,14 @@ def _chunks(file: BinaryIO, place: int, end: int, order: str) -> Iterator[tuple[
         (size,) = struct.unpack(order + "I", head[4:])
         yield place, head[:4], size
         place += 8 + size + size % 2
+
+
+def _until_data(file: BinaryIO, whole: Content, order: str) -> Iterator[tuple[int, bytes, int]]:
+    """The chunks of a RIFF file up to the audio; what follows it may be anything."""
+    for chunk in _chunks(file, whole.start + 12, whole.end, order):
+        yield chunk
+        if chunk[1] == b"data":
+            return
 
 
 def _audio_follows(file: BinaryIO, place: int, end: int, order: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -267,7 +268,7 @@ class _Decoder:
         return BadFile(self.path, f"lasts more than {LONGEST // 3600} hours: cut it into shorter recordings")
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> io.BufferedReader:
     """A regular file, open for reading; a pipe or a device, which may never end, is refused.
 
     Raises
