@@ -1,12 +1,14 @@
 import itertools
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from praatio.utilities.textgrid_io import getTextgridAsStr
 
-from multires.corpus.alignment import parse_textgrid, read_textgrid, read_timit
+from multires.corpus.alignment import read_textgrid, read_timit
 from multires.corpus.files import BadFile
+from multires.corpus.textgrid import parse_textgrid
 from multires.corpus.utterance import SILENCE, Segment
 
 WORDS = [(0.0, 0.2, ""), (0.2, 0.6, "CAT"), (0.6, 1.0, "sat")]
@@ -60,6 +62,106 @@ def test_bad_times_are_refused_with_the_file_and_the_interval(grid, words, reaso
         read_textgrid(path, 1.0)
     assert str(path) in str(caught.value)
     assert "in words" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [(0.0, 0.2, ""), (0.2, 0.2, ""), (0.2, 0.6, "cat"), (0.6, 1.0, "sat")],
+        [("-0", 0.2, ""), (0.2, 0.6, "cat"), (0.6, 1.0, "sat")],
+        [("-1.1102230246251565e-16", 0.2, ""), (0.2, 0.6, "cat"), (0.6, 1.0, "sat")],
+        [(0.2, 0.6, "cat"), (0.6, 1.0, "sat"), (1.0, 9.0, "")],
+        [(0.2, 0.6, "cat"), (0.6, 1.0, "sat"), (1.0, 1.0, "<eps>"), (2.0, 3.0, "sil")],
+    ],
+)
+def test_silence_may_have_no_length_or_last_longer_than_the_audio(grid, words):
+    assert read_textgrid(grid(words), 1.0).words == (Segment("cat", 0.2, 0.6), Segment("sat", 0.6, 1.0))
+
+
+def test_bad_phones_cost_the_phones_only(grid):
+    alignment = read_textgrid(grid(phones=[(0.0, 0.6, "K"), (0.5, 1.0, "AE1")]), 1.0)
+    assert [word.label for word in alignment.words] == ["cat", "sat"]
+    assert alignment.phones is None
+    assert "words only" in alignment.problems[0]
+    assert "overlaps" in alignment.problems[0]
+
+
+def test_labels_in_brackets_are_no_words(grid):
+    labels = ["[laughter]", "[bracketed]", "<cutoff>", "<cutoff-wonder>", "<unk>", "{NS}", "cat", "<", "["]
+    words = [(place / 10, (place + 1) / 10, label) for place, label in enumerate(labels)]
+    alignment = read_textgrid(grid(words, [(0.0, 0.6, "[SPN]"), (0.6, 0.7, "K")]), 1.0)
+    assert [word.label for word in alignment.words] == ["cat", "<", "["]
+    assert [phone.label for phone in alignment.phones] == [SILENCE, "k"]
+
+
+ANN = {"ann - words": [(0.0, 0.5, "hello")], "ann - phones": [(0.0, 0.5, "HH")]}
+BOB = {"bob - words": [(0.5, 1.0, "yes")], "bob - phones": [(0.5, 1.0, "Y")]}
+
+
+@pytest.mark.parametrize(
+    "tiers",
+    [
+        {**ANN, **BOB}, {**BOB, **ANN}, {"ann - words": ANN["ann - words"], "bob - phones": BOB["bob - phones"]},
+        {**ANN, "words": WORDS},
+    ],
+)  # fmt: skip
+def test_tiers_of_several_speakers_are_refused(tmp_path, textgrid, tiers):
+    (tmp_path / "a.TextGrid").write_text(textgrid(tiers))
+    with pytest.raises(BadFile, match="tiers of 2 speakers"):
+        read_textgrid(tmp_path / "a.TextGrid", 1.0)
+
+
+def test_empty_tiers_do_not_count_and_two_full_ones_of_a_name_are_refused(tmp_path, textgrid):
+    path = tmp_path / "a.TextGrid"
+    silent = {"bob - words": [(0.0, 1.0, "")], "bob - phones": [(0.0, 1.0, "")]}
+    path.write_text(textgrid({**silent, **ANN}))
+    assert read_textgrid(path, 1.0).words == (Segment("hello", 0.0, 0.5),)
+    doubled = textgrid({"words": [(0.0, 1.0, "")], "other": WORDS, "phones": PHONES})
+    path.write_text(doubled.replace('"other"', '"words"'))
+    assert len(read_textgrid(path, 1.0).words) == 2
+    path.write_text(doubled.replace('"other"', '"words"').replace('text = ""', 'text = "more"'))
+    with pytest.raises(BadFile, match="2 tiers that are named 'words'"):
+        read_textgrid(path, 1.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"ooTextFile"\n"TextGrid"\n' + "9" * 5_000_000 + "\n",
+        '"ooTextFile"\n"TextGrid"\n' + ("1" * 3000 + "x ") * 3000,
+        '"ooTextFile"\n"TextGrid"\n0 1\n' + "<" * 200_000 + "a" * 200_000,
+        '"ooTextFile"\n"' + "x" * 20_000_000,
+        '"ooTextFile' + '""' * 5_000_000,
+        "!" * 1_000_000,
+        "<a" * 1_000_000,
+    ],
+)
+def test_a_hostile_textgrid_takes_no_longer_than_its_length(tmp_path, text):
+    (tmp_path / "a.TextGrid").write_text(text)
+    begin = time.process_time()
+    with pytest.raises(BadFile):
+        read_textgrid(tmp_path / "a.TextGrid", 1.0)
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize("length", [1_001, 100_000, 20_000_000])
+def test_a_label_of_endless_length_is_refused_in_a_short_message(grid, length):
+    with pytest.raises(BadFile, match=f"{length} characters") as caught:
+        read_textgrid(grid([(0.1, 0.5, "x" * length)]), 1.0)
+    assert len(str(caught.value)) < 500
+
+
+def test_more_intervals_than_any_aligner_makes_are_refused(grid):
+    words = [(n / 3000, (n + 1) / 3000, "w") for n in range(3_000)]
+    with pytest.raises(BadFile, match="3000 intervals"):
+        read_textgrid(grid(words), 1.0)
+
+
+def test_a_textgrid_with_fewer_intervals_than_it_states_is_refused(grid):
+    path = grid()
+    path.write_text(path.read_text().replace("intervals: size = 6", "intervals: size = 7"))
+    with pytest.raises(BadFile, match="interval 7"):
+        read_textgrid(path, 1.0)
 
 
 def test_rounding_at_the_end_is_cut(grid):

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,50 @@ def test_what_is_missing_or_bad_is_kept_unaligned_or_left_out_and_counted(made, 
     assert "overlaps" in reasons["alignments/dev-clean/20/7/20-7-0000.TextGrid"]
     assert "no transcript" in reasons["LibriSpeech/dev-clean/20/7/20-7-0001.flac"]
     assert "no audio" in reasons["LibriSpeech/dev-clean/20/7/20-7-0009.flac"]
+
+
+def test_side_files_of_macos_are_passed_over(made):
+    chapter = made / "LibriSpeech/dev-clean/10/7"
+    for name in ("._10-7-0000.flac", "._10-7.trans.txt", ".DS_Store"):
+        (chapter / name).write_bytes(b"\0\5\x16\7Mac OS X")
+    assert not load(made).skipped
+
+
+def test_textgrids_one_level_too_deep_or_of_no_recording_are_named(made, textgrid):
+    grids = made / "alignments"
+    (grids / "dev-clean/10/7/10-7-0009.TextGrid").write_text(textgrid({"words": WORDS, "phones": PHONES_OF_TWO}))
+    (made / "deeper/one").mkdir(parents=True)
+    corpus = load(made)
+    assert corpus.skipped == (("alignments/dev-clean/10/7/10-7-0009.TextGrid", "is a TextGrid of no recording here"),)
+    shutil.move(grids, made / "deeper/one/alignments")
+    deep = load(made, alignments=made / "deeper")
+    assert all(u.words is None for u in deep)
+    assert len(deep.skipped) == len(deep)
+    assert (
+        "found at one/alignments/dev-clean/10/7/10-7-0000.TextGrid"
+        in dict(deep.skipped)["LibriSpeech/dev-clean/10/7/10-7-0000.flac"]
+    )
+    assert corpus.fingerprint != deep.fingerprint
+
+
+def test_an_id_in_two_splits_counts_once(made):
+    chapter = made / "LibriSpeech/test-other/10/7"
+    chapter.mkdir(parents=True)
+    shutil.copy(made / "LibriSpeech/dev-clean/10/7/10-7-0000.flac", chapter)
+    corpus = load(made)
+    assert len({u.id for u in corpus}) == len(corpus)
+    assert corpus.repeated == {"10-7-0000": ("dev-clean", "test-other")}
+    assert "only that is read" in dict(corpus.skipped)["LibriSpeech/test-other/10/7/10-7-0000.flac"]
+
+
+def test_pipes_and_devices_end_nothing(made):
+    chapter = made / "LibriSpeech/dev-clean/10/7"
+    os.mkfifo(chapter / "10-7-0005.flac")
+    os.mkfifo(chapter / "9.trans.txt")
+    (chapter / "10-7-0006.flac").symlink_to("/dev/zero")
+    corpus = load(made)
+    assert len(corpus) == 8
+    assert sum("not a regular file" in reason for _, reason in corpus.skipped) == 3
 
 
 def test_the_fingerprint_follows_audio_and_labels(made, tone, textgrid):

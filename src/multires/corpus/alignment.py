@@ -1,20 +1,26 @@
-"""Times of words and phones: read from TextGrid and TIMIT files."""
+"""Times of words and phones, checked: from TextGrid and TIMIT files."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from multires.corpus.files import BadFile, read_text
-from multires.corpus.phones import CLOSURE_RELEASES, SILENCES, from_arpabet
-from multires.corpus.utterance import SILENCE, Segment
+from multires.corpus.phones import CLOSURE_RELEASES, from_arpabet, is_silence
+from multires.corpus.textgrid import Tier, parse_textgrid
+from multires.corpus.utterance import Segment
+
+Interval = tuple[float, float, str]
+"""Start and end in seconds, and the label as the file has it."""
 
 WORD_TIERS = ("words", "word", "wrd", "orthography", "ort")
 PHONE_TIERS = ("phones", "phone", "phn", "phonemes", "phoneme")
-"""Names of tiers, in lower case; a name may stand after a speaker's, as in ``ann - words``."""
+"""Names of tiers, in lower case, the preferred first; a speaker's name may precede, as in ``ann - words``."""
+
+MOST_PER_SECOND = 1_000
+"""Intervals in a tier for each second of audio; no aligner has so fine a step."""
 
 END_TOLERANCE = 0.05
 """Seconds that an alignment may run past the audio, since aligners round to their frames; the excess is cut."""
@@ -25,7 +31,7 @@ OVERLAP_TOLERANCE = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Words and phones in order of time, each None where it is not known, and what was wrong with it.
+    """Words and phones in order of time, each None where it is not known, and problems with them.
 
     Attributes
     ----------
@@ -34,7 +40,7 @@ class Alignment:
     phones
         In the inventory of `multires.corpus.phones`, silences included.
     problems
-        Why a tier that should be there is not.
+        The reason for each tier that should be there and is not.
     """
 
     words: tuple[Segment, ...] | None = None
@@ -42,113 +48,29 @@ class Alignment:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """An interval tier of a TextGrid as it stands in the file: (start, end, label) in seconds."""
-
-    name: str
-    intervals: tuple[tuple[float, float, str], ...]
-
-
-_TOKEN = re.compile(
-    r'"(?P<text>(?:[^"]|"")*)"'
-    r"|(?<!\S)(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?!\S)"
-    r"|(?<!\S)<(?P<flag>\w+)>(?!\S)"
-    r"|(?<!\S)!.*"
-)
-"""What carries meaning in Praat's text format: quoted text, numbers and flags that stand alone; the rest is comment."""
-
-
-class _Tokens:
-    """The values of a Praat text file in order; long and short format hold the same ones."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._matches: Iterator[re.Match[str]] = _TOKEN.finditer(text)
-
-    def take(self, kind: str, what: str) -> str:
-        for match in self._matches:
-            if match.lastgroup is None:  # a comment
-                continue
-            if match.lastgroup != kind:
-                break
-            return match[kind]
-        raise BadFile(self._path, f"is not a whole TextGrid: {what} is missing")
-
-    def number(self, what: str) -> float:
-        value = float(self.take("number", what))
-        if not math.isfinite(value):
-            raise BadFile(self._path, f"{what} is not a finite number")
-        return value
-
-    def count(self, what: str) -> int:
-        value = self.number(what)
-        if value < 0 or value != int(value):
-            raise BadFile(self._path, f"{what} is not a count: {value:g}")
-        return int(value)
-
-    def text(self, what: str) -> str:
-        return self.take("text", what).replace('""', '"').strip()
-
-
-def parse_textgrid(path: Path) -> tuple[Tier, ...]:
-    """The interval tiers of a TextGrid in Praat's long or short text format.
-
-    Raises
-    ------
-    BadFile
-        Where the file is not a whole TextGrid.
-    """
-    tokens = _Tokens(path, read_text(path))
-    if not tokens.take("text", "the file type").startswith("ooTextFile") or tokens.text("the class") != "TextGrid":
-        raise BadFile(path, "is not a TextGrid in Praat's text format")
-    tokens.number("the start time")
-    tokens.number("the end time")
-    if tokens.take("flag", "the mark that tiers exist") != "exists":
-        return ()
-    tiers = []
-    for number in range(1, tokens.count("the number of tiers") + 1):
-        kind, name = tokens.text(f"the class of tier {number}"), tokens.text(f"the name of tier {number}")
-        tokens.number(f"the start of tier {name!r}")
-        tokens.number(f"the end of tier {name!r}")
-        entries = range(1, tokens.count(f"the size of tier {name!r}") + 1)
-        if kind == "IntervalTier":
-            tiers.append(Tier(name, tuple(_interval(tokens, name, entry) for entry in entries)))
-        elif kind == "TextTier":
-            for entry in entries:
-                tokens.number(f"the time of point {entry} of tier {name!r}")
-                tokens.text(f"the mark of point {entry} of tier {name!r}")
-        else:
-            raise BadFile(path, f"tier {name!r} is of the unknown class {kind!r}")
-    return tuple(tiers)
-
-
-def _interval(tokens: _Tokens, tier: str, entry: int) -> tuple[float, float, str]:
-    what = f"of interval {entry} of tier {tier!r}"
-    return tokens.number(f"the start {what}"), tokens.number(f"the end {what}"), tokens.text(f"the text {what}")
-
-
 def read_textgrid(path: Path, duration: float) -> Alignment:
     """Words and phones from a TextGrid's tiers, checked against the audio's duration in seconds.
 
-    A tier that is missing, or whose phones are not ARPAbet, leaves the other one usable.
+    Phones that are missing, bad or not ARPAbet leave the words usable. Labels in brackets, such as ``[laughter]`` or
+    ``<cutoff>``, are no words; they count as silence.
 
     Raises
     ------
     BadFile
-        Where the file is not a TextGrid, holds neither tier, or has intervals that overlap, have no or negative length,
-        or lie outside the audio.
+        If the file is not a TextGrid, holds neither tier or those of several speakers, or if its words overlap, have no
+        or negative length, or lie outside the audio.
     """
     tiers = parse_textgrid(path)
-    words, phones = _named(tiers, WORD_TIERS), _named(tiers, PHONE_TIERS)
+    words, phones = _chosen(path, tiers)
     if words is None and phones is None:
-        names = ", ".join(repr(tier.name) for tier in tiers) or "none"
+        names = ", ".join(repr(tier.name[:40]) for tier in tiers[:8]) or "none"
         raise BadFile(path, f"has neither a tier 'words' nor a tier 'phones' (its interval tiers: {names})")
     return _alignment(
         path,
-        None if words is None else list(words.intervals),
-        None if phones is None else list(phones.intervals),
+        None if words is None else words.intervals,
+        None if phones is None else phones.intervals,
         duration,
+        keep_words=words is not None,
     )
 
 
@@ -162,7 +84,7 @@ def read_timit(phn: Path | None, wrd: Path | None, sample_rate: int, duration: f
     Raises
     ------
     BadFile
-        Where a line is not a start, an end and a label, or the times are not those of this audio.
+        If a line is not a start, an end and a label, or the times are not those of this audio.
     """
     words = None if wrd is None else _parse_timit(wrd, sample_rate)
     phones = None if phn is None else _join_closures(_parse_timit(phn, sample_rate))
@@ -176,20 +98,20 @@ def read_timit(phn: Path | None, wrd: Path | None, sample_rate: int, duration: f
     return _alignment(path, words, phones, duration)
 
 
-def _parse_timit(path: Path, sample_rate: int) -> list[tuple[float, float, str]]:
+def _parse_timit(path: Path, sample_rate: int) -> list[Interval]:
     intervals = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
-        match = re.fullmatch(r"\s*(\d{1,12})\s+(\d{1,12})\s+(\S+)\s*", line, flags=re.ASCII)
+        match = re.fullmatch(r"\s*(\d{1,12})\s+(\d{1,12})\s+(\S{1,1000})\s*", line, flags=re.ASCII)
         if match is None:
             raise BadFile(path, f"line {number} is not a start, an end and a label")
         intervals.append((int(match[1]) / sample_rate, int(match[2]) / sample_rate, match[3]))
     return intervals
 
 
-def _join_closures(intervals: list[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
-    joined: list[tuple[float, float, str]] = []
+def _join_closures(intervals: list[Interval]) -> list[Interval]:
+    joined: list[Interval] = []
     for start, end, label in intervals:
         if joined and label.lower() in CLOSURE_RELEASES.get(joined[-1][2].lower(), ()) and joined[-1][1] == start:
             joined[-1] = (joined[-1][0], end, label)
@@ -198,20 +120,51 @@ def _join_closures(intervals: list[tuple[float, float, str]]) -> list[tuple[floa
     return joined
 
 
-def _named(tiers: tuple[Tier, ...], names: tuple[str, ...]) -> Tier | None:
+def _chosen(path: Path, tiers: Sequence[Tier]) -> tuple[Tier | None, Tier | None]:
+    """The tiers of words and of phones of the one speaker that the file is about; tiers without labels do not count."""
+    found: dict[bool, dict[str, list[tuple[int, Tier]]]] = {True: {}, False: {}}
     for tier in tiers:
-        if tier.name.lower().rpartition(" - ")[2].strip() in names:
-            return tier
-    return None
+        speaker, _, name = tier.name.rpartition(" - ")
+        for words, names in ((True, WORD_TIERS), (False, PHONE_TIERS)):
+            if name.strip().lower() in names:
+                rank = names.index(name.strip().lower())
+                found[words].setdefault(speaker.strip(), []).append((rank, tier))
+    speaking = {
+        speaker: None
+        for by_speaker in found.values()
+        for speaker, ranked in by_speaker.items()
+        if any(_labelled(tier) for _, tier in ranked)
+    }
+    if len(speaking) > 1:
+        names = ", ".join(repr(speaker[:40]) for speaker in list(speaking)[:8])
+        raise BadFile(path, f"has tiers of {len(speaking)} speakers ({names}): cut the recording into one for each")
+    chosen = []
+    for by_speaker in found.values():
+        ranked = [
+            entry for speaker, entries in by_speaker.items() if not speaking or speaker in speaking for entry in entries
+        ]
+        full = [entry for entry in ranked if _labelled(entry[1])] or ranked
+        first = min((rank for rank, _ in full), default=0)
+        best = [tier for rank, tier in full if rank == first]
+        if len(best) > 1 and _labelled(best[0]):
+            raise BadFile(path, f"has {len(best)} tiers that are named {best[0].name[:40]!r}: keep one of them")
+        chosen.append(best[0] if best else None)
+    return chosen[0], chosen[1]
+
+
+def _labelled(tier: Tier) -> bool:
+    return any(label for *_, label in tier.intervals)
 
 
 def _alignment(
     path: Path,
-    words: list[tuple[float, float, str]] | None,
-    phones: list[tuple[float, float, str]] | None,
+    words: Sequence[Interval] | None,
+    phones: Sequence[Interval] | None,
     duration: float,
+    *,
+    keep_words: bool = False,
 ) -> Alignment:
-    """Checked intervals with labels in this package's forms."""
+    """Checked intervals with labels in this package's forms; with `keep_words`, bad phones cost the phones only."""
     problems = []
     spoken = labelled = None
     if words is None:
@@ -220,36 +173,56 @@ def _alignment(
         spoken = tuple(
             Segment(label.lower(), start, end)
             for start, end, label in _checked(path, "words", words, duration)
-            if label.lower() not in SILENCES
+            if not is_silence(label)
         )
     if phones is None:
         problems.append("has no tier of phones")
     else:
-        checked = [
-            (from_arpabet(label), start, end, label) for start, end, label in _checked(path, "phones", phones, duration)
-        ]
-        unknown = sorted({label for phone, *_, label in checked if phone is None})
-        if unknown:
-            problems.append(f"has phones that are not ARPAbet: {', '.join(map(repr, unknown[:5]))}")
-        else:
-            labelled = tuple(Segment(phone or SILENCE, start, end) for phone, start, end, _ in checked)
+        try:
+            labelled = _phones(path, phones, duration)
+        except BadFile as error:
+            if not keep_words:
+                raise
+            problems.append(f"is used for its words only: {error.reason}")
+        except _Unknown as error:
+            problems.append(f"has phones that are not ARPAbet: {error}")
     return Alignment(spoken, labelled, tuple(problems))
 
 
-def _checked(
-    path: Path, tier: str, intervals: list[tuple[float, float, str]], duration: float
-) -> Iterator[tuple[float, float, str]]:
-    """The intervals, cut to the audio, where they are in order and inside it."""
+class _Unknown(Exception):
+    """Labels that are no phones."""
+
+
+def _phones(path: Path, phones: Sequence[Interval], duration: float) -> tuple[Segment, ...]:
+    made, unknown = [], set()
+    for start, end, label in _checked(path, "phones", phones, duration):
+        phone = from_arpabet(label)
+        if phone is None:
+            unknown.add(label)
+        else:
+            made.append(Segment(phone, start, end))
+    if unknown:
+        raise _Unknown(", ".join(repr(label[:40]) for label in sorted(unknown)[:5]))
+    return tuple(made)
+
+
+def _checked(path: Path, tier: str, intervals: Sequence[Interval], duration: float) -> Iterator[Interval]:
+    """The intervals, cut to the audio, if they are in order and inside it; silence may have any length and end."""
+    if len(intervals) > MOST_PER_SECOND * max(1.0, duration):
+        raise BadFile(path, f"has {len(intervals)} intervals in {tier} for {duration:.1f} s of audio")
     before = 0.0
     for start, end, label in intervals:
-        where = f"the interval {label!r} from {start:g} to {end:g} s in {tier}"
+        silent = is_silence(label)
+        where = f"the interval {label[:40]!r} from {start:g} to {end:g} s in {tier}"
+        if end == start and silent:
+            continue
         if end <= start:
             raise BadFile(path, f"{where} has no length or a negative one")
-        if start < 0:
+        if start < -OVERLAP_TOLERANCE:
             raise BadFile(path, f"{where} starts before 0")
         if start < before - OVERLAP_TOLERANCE:
             raise BadFile(path, f"{where} overlaps the one before it, which ends at {before:g} s")
-        if end > duration + END_TOLERANCE:
+        if end > duration + END_TOLERANCE and not silent:
             raise BadFile(path, f"{where} ends after the audio does, at {duration:g} s")
         start, end = max(start, before), min(end, duration)
         if end > start:

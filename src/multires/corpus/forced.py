@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +16,13 @@ from multires.corpus.alignment import Alignment
 from multires.corpus.phones import SILENCES, from_arpabet
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment
 from multires.errors import MultiresError
+from multires.runtime.storage import replace_file
 
 _FRAMES_PER_SECOND = 100
 
 
 def require_pocketsphinx() -> None:
-    """Raise where PocketSphinx is not installed.
+    """Raise if PocketSphinx is not installed.
 
     Raises
     ------
@@ -30,6 +35,38 @@ def require_pocketsphinx() -> None:
         raise MultiresError("forced alignment needs PocketSphinx: pip install 'multires[align]'") from error
 
 
+def kept_alignment(store: Path, key: str, make: Callable[[], Alignment]) -> Alignment:
+    """An alignment from a folder, or made and kept there.
+
+    The file holds the digest of its content: one that was altered or cut off is made again.
+
+    Parameters
+    ----------
+    key
+        Everything that the alignment depends on.
+    """
+    file = store / f"aligned-{hashlib.sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}.json"
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored["digest"] == _digest(key, stored["tiers"]):
+            words, phones = (tuple(Segment(*one) for one in stored["tiers"][tier]) for tier in ("words", "phones"))
+            return Alignment(words, phones)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    made = make()
+    tiers = {
+        name: [[one.label, one.start, one.end] for one in tier or ()]
+        for name, tier in (("words", made.words), ("phones", made.phones))
+    }
+    text = json.dumps({"digest": _digest(key, tiers), "tiers": tiers})
+    replace_file(file, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return made
+
+
+def _digest(key: str, tiers: object) -> str:
+    return hashlib.sha256(json.dumps([key, tiers]).encode()).hexdigest()
+
+
 def align(audio: np.ndarray, transcript: str) -> Alignment:
     """Words and phones of a transcript in audio (mono at 16 kHz, shape (samples,)), to 10 ms.
 
@@ -38,7 +75,7 @@ def align(audio: np.ndarray, transcript: str) -> Alignment:
     Raises
     ------
     MultiresError
-        Where PocketSphinx is missing, a word is not in its dictionary, or the text does not fit the audio.
+        If PocketSphinx is missing, a word is not in its dictionary, or the text does not fit the audio.
     """
     require_pocketsphinx()
     decoder = _decoder()

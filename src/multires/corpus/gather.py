@@ -1,4 +1,4 @@
-"""Turns files on disk into a corpus: reads each once, leaves out what is bad, and says so."""
+"""Turns files on disk into a corpus: reads each once, and names what cannot be used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from multires.corpus.alignment import Alignment
-from multires.corpus.files import AudioFacts, AudioFile, BadFile, audio_facts
+from multires.corpus.files import AudioFacts, AudioFile, BadFile, audio_facts, readable
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
+
+Skipped = tuple[str, str]
+"""A file, relative to the corpus's root, and the reason why it is left out."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Candidate:
     audio
         The file.
     align
-        Gives words and phones once the audio is known to be good; raises `MultiresError` where they cannot be used.
+        Gives words and phones once the audio is known to be good; raises `MultiresError` if they cannot be used.
+    others
+        Further recordings of the same name, each read only if those before it cannot be.
     """
 
     id: str
@@ -37,24 +42,45 @@ class Candidate:
     audio: Path
     transcript: str | None
     align: Callable[[AudioFacts], Alignment] = field(repr=False, compare=False)
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Outcome:
     utterance: Utterance | None
-    skipped: tuple[tuple[str, str], ...]
-    digest: str
+    skipped: tuple[Skipped, ...]
+
+
+def unique(candidates: Sequence[Candidate], root: Path) -> tuple[list[Candidate], list[Skipped], dict[str, list[str]]]:
+    """The first candidate of each id, the others as skipped, and the splits of each id that occurs several times."""
+    first: dict[str, Candidate] = {}
+    skipped: list[Skipped] = []
+    splits: dict[str, list[str]] = {}
+    for candidate in candidates:
+        kept = first.setdefault(candidate.id, candidate)
+        if kept is not candidate:
+            splits.setdefault(candidate.id, [kept.split]).append(candidate.split)
+            reason = (
+                f"has the id {candidate.id} of {relative(kept.audio, root)} in split {kept.split}: only that is read"
+            )
+            skipped.append((relative(candidate.audio, root), reason))
+    return list(first.values()), skipped, splits
 
 
 def gather(
-    name: str, root: Path, candidates: Sequence[Candidate], skipped: Sequence[tuple[str, str]], progress: bool
+    name: str,
+    root: Path,
+    candidates: Sequence[Candidate],
+    skipped: Sequence[Skipped],
+    progress: bool,
+    repeated: Mapping[str, Sequence[str]] | None = None,
 ) -> Corpus:
     """Read every candidate once and keep those whose audio is good, aligned or not.
 
     Raises
     ------
     MultiresError
-        Where no audio can be used.
+        If no audio can be used.
     """
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         outcomes = list(
@@ -67,40 +93,55 @@ def gather(
     left_out = [*skipped, *(one for outcome in outcomes for one in outcome.skipped)]
     if not utterances:
         first = f"; the first: {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-        raise MultiresError(f"nothing in {root} can be used ({len(left_out)} problems{first})")
+        raise MultiresError(f"nothing in {readable(root)} can be used ({len(left_out)} problems{first})")
     digest = hashlib.sha256()
-    for outcome in outcomes:
-        digest.update(outcome.digest.encode())
-    return Corpus(name, utterances, tuple(left_out), fingerprint=digest.hexdigest()[:16])
+    for part in (*utterances, *left_out):
+        digest.update(repr(part).encode("utf-8", "backslashreplace"))
+    return Corpus(
+        name,
+        utterances,
+        tuple(left_out),
+        fingerprint=digest.hexdigest()[:16],
+        repeated={key: tuple(value) for key, value in (repeated or {}).items()},
+    )
 
 
 def _outcome(candidate: Candidate, root: Path) -> _Outcome:
-    try:
-        facts = audio_facts(candidate.audio)
-    except BadFile as error:
-        return _Outcome(None, ((relative(error.path, root), error.reason),), "")
-    skipped: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
+    facts = None
+    for audio in (candidate.audio, *candidate.others):
+        if facts is not None:
+            reason = f"is a second recording of {candidate.id}: {used.name} is read"
+            skipped.append((relative(audio, root), readable(reason)))
+            continue
+        try:
+            facts, used = audio_facts(audio), audio
+        except BadFile as error:
+            skipped.append((relative(error.path, root), error.reason))
+    if facts is None:
+        return _Outcome(None, tuple(skipped))
     try:
         alignment = candidate.align(facts)
-        skipped += [(relative(candidate.audio, root), f"its alignment {problem}") for problem in alignment.problems]
+        skipped += [(relative(used, root), f"its alignment {problem}") for problem in alignment.problems]
     except BadFile as error:
         alignment = Alignment()
         skipped.append((relative(error.path, root), f"{error.reason}; kept without alignment"))
     except MultiresError as error:
         alignment = Alignment()
-        skipped.append((relative(candidate.audio, root), f"{error}; kept without alignment"))
+        skipped.append((relative(used, root), f"{error}; kept without alignment"))
     utterance = Utterance(
         id=candidate.id,
         speaker=candidate.speaker,
         split=candidate.split,
         duration=facts.duration,
-        read=AudioFile(candidate.audio, facts.peak),
+        read=AudioFile(used, facts.peak),
         transcript=candidate.transcript,
         words=alignment.words,
         phones=alignment.phones,
         attributes=_converted(facts),
+        digest=facts.digest,
     )
-    return _Outcome(utterance, tuple(skipped), f"{facts.digest}{utterance!r}")
+    return _Outcome(utterance, tuple(skipped))
 
 
 def _converted(facts: AudioFacts) -> Mapping[str, str]:
@@ -113,9 +154,16 @@ def _converted(facts: AudioFacts) -> Mapping[str, str]:
     return changed
 
 
+def summarized(files: Sequence[Path], root: Path, reason: str, most: int = 20) -> list[Skipped]:
+    """One entry for each file that is left out for the same reason, or one for all where there are many."""
+    if len(files) <= most:
+        return [(relative(file, root), reason) for file in files]
+    return [(relative(files[0], root), f"{reason}; so {len(files) - 1} other files")]
+
+
 def relative(path: Path, root: Path) -> str:
-    """A path as it reads from the corpus's root, or whole where it lies elsewhere."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    """A path relative to the corpus's root, or whole if it lies elsewhere, with unprintable characters escaped."""
+    return readable((path.relative_to(root) if path.is_relative_to(root) else path).as_posix())
 
 
 def folder_must_exist(path: Path, parameter: str) -> None:
@@ -131,5 +179,5 @@ def folder_must_exist(path: Path, parameter: str) -> None:
             next(path.iterdir(), None)
             return
     except OSError as error:
-        raise MultiresError(f"{parameter} {path} cannot be read: {error.strerror}") from error
-    raise MultiresError(f"{parameter} {path} is not a folder that exists: give the path of the corpus")
+        raise MultiresError(f"{parameter} {readable(path)} cannot be read: {error.strerror}") from error
+    raise MultiresError(f"{parameter} {readable(path)} is not a folder that exists: give the path of the corpus")

@@ -1,4 +1,4 @@
-"""One door to the three kinds of corpus."""
+"""Loads any of the three kinds of corpus."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def load_corpus(
         Which parts: ``train`` and ``evaluation`` for ``embedded``; LibriSpeech's own, such as ``dev-clean``; the first
         level of sub-folders for ``folder``. All that are there when not given.
     alignments
-        For ``librispeech``, the folder of TextGrids; ``alignments`` in or beside `root` when not given.
+        The folder of TextGrids. For ``librispeech``, ``alignments`` in or beside `root` when not given; for ``folder``,
+        those beside the audio.
     seed
         For ``embedded``: the same seed gives the same samples.
     hours
@@ -77,4 +78,12 @@ def load_corpus(
     place = Path(root).expanduser()
     if kind == "librispeech":
         return load_librispeech(place, splits=wanted, alignments=alignments, limit=limit, progress=progress)
-    return load_folder(place, splits=wanted, force_align=force_align, cache=cache, limit=limit, progress=progress)
+    return load_folder(
+        place,
+        splits=wanted,
+        alignments=alignments,
+        force_align=force_align,
+        cache=cache,
+        limit=limit,
+        progress=progress,
+    )

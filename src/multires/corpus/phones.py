@@ -1,4 +1,4 @@
-"""The phone inventory, and how other inventories map onto it: espeak-ng's IPA, TIMIT's 61 phones, marked ARPAbet."""
+"""The phone inventory, and maps onto it from espeak-ng's IPA, TIMIT's 61 phones and ARPAbet with stress."""
 
 from __future__ import annotations
 
@@ -101,13 +101,28 @@ CLOSURE_RELEASES = {"dcl": ("d", "jh"), "tcl": ("t", "ch")} | {
 """The phones whose release may follow each closure."""
 
 
+def is_silence(label: str) -> bool:
+    """Whether a label of a word or phone tier means silence, noise or something that is no word.
+
+    These are the names in `SILENCES`, and whatever stands wholly in brackets, as in ``[laughter]`` or ``<cutoff>`` of the
+    Montreal Forced Aligner.
+
+    Examples
+    --------
+    >>> is_silence("<unk>"), is_silence("{NS}"), is_silence("cat")
+    (True, True, False)
+    """
+    name = label.strip().lower()
+    return name in SILENCES or (len(name) > 1 and name[0] + name[-1] in ("[]", "<>", "{}"))
+
+
 def from_ipa(symbol: str) -> tuple[str, ...]:
     """The phones that an IPA symbol of espeak-ng's stands for, stress marks ignored.
 
     Raises
     ------
     KeyError
-        Where the symbol is not in `IPA_TO_PHONES`.
+        If the symbol is not in `IPA_TO_PHONES`.
     """
     return IPA_TO_PHONES[symbol.replace("ˈ", "").replace("ˌ", "")]
 
@@ -119,7 +134,7 @@ def from_arpabet(label: str) -> str | None:
     allophones the phone that the CMU dictionary would write: ``dx`` is ``t``, ``ix`` is ``ih``, ``q`` is silence.
     """
     name = label.strip().lower()
-    if name in SILENCES:
+    if is_silence(name):
         return SILENCE
     name = name.rstrip("012")
     name = TIMIT_CLOSURES.get(name) or _TIMIT_ALLOPHONES.get(name) or name

@@ -1,4 +1,4 @@
-"""What every corpus gives: utterances with audio that is read when asked for, and timed words and phones where known."""
+"""Utterances, with audio that is read on demand and timed words and phones where known; every corpus gives these."""
 
 from __future__ import annotations
 
@@ -40,17 +40,19 @@ class Utterance:
     id
         Unique in its corpus.
     speaker, split
-        Who speaks, and the part of the corpus it belongs to.
+        The speaker, and the part of the corpus that the utterance belongs to.
     duration
         Seconds.
     read
-        Gives the audio: mono float32 in [-1, 1] at 16 kHz, shape (samples,).
+        Returns the audio: mono float32 in [-1, 1] at 16 kHz, shape (samples,).
     transcript
-        What is said, lower case, or None where unknown.
+        The text, lower case, or None where unknown.
     words, phones
         In order of time, or None where there is no alignment. `phones` includes silences.
     attributes
         Further facts by name, such as the intent of an embedded sentence.
+    digest
+        Of the audio file's bytes; empty for speech that is not read from a file of its own.
     """
 
     id: str
@@ -62,21 +64,30 @@ class Utterance:
     words: tuple[Segment, ...] | None = None
     phones: tuple[Segment, ...] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def audio(self) -> np.ndarray:
-        """The samples, shape (samples,), read anew at each access."""
+        """The samples, shape (samples,), read from the source at each access."""
         return self.read()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The samples in consecutive blocks; a recording in a file of its own is never held as a whole."""
+        in_blocks = getattr(self.read, "blocks", None)
+        if in_blocks is None:
+            yield self.read()
+        else:
+            yield from in_blocks()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances in a stable order, and what could not be used.
+    """Utterances in a stable order, and a record of what could not be used.
 
     Attributes
     ----------
     name
-        Such as ``embedded`` or ``librispeech``; shown on every figure.
+        Such as ``embedded`` or ``librispeech``; every figure shows it.
     utterances
         All that can be read, aligned or not.
     skipped
@@ -86,7 +97,10 @@ class Corpus:
     semantic_classes
         The semantic class of each word, where known.
     fingerprint
-        Changes whenever the audio or labels do; part of the key of everything cached.
+        Changes whenever the audio, the labels or the record of what was left out do; part of the key of everything
+        cached.
+    repeated
+        The splits of each id that occurs several times; only its first occurrence is among the utterances.
     """
 
     name: str
@@ -95,6 +109,7 @@ class Corpus:
     parts_of_speech: Mapping[str, str] = field(default_factory=dict)
     semantic_classes: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.utterances)
