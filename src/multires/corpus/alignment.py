@@ -136,8 +136,8 @@ def _chosen(path: Path, tiers: Sequence[Tier]) -> tuple[Tier | None, Tier | None
         if any(_labelled(tier) for _, tier in ranked)
     }
     if len(speaking) > 1:
-        names = ", ".join(repr(speaker[:40]) for speaker in list(speaking)[:8])
-        raise BadFile(path, f"has tiers of {len(speaking)} speakers ({names}): cut the recording into one for each")
+        listed = ", ".join(repr(speaker[:40]) for speaker in list(speaking)[:8])
+        raise BadFile(path, f"has tiers of {len(speaking)} speakers ({listed}): cut the recording into one for each")
     chosen = []
     for by_speaker in found.values():
         ranked = [

@@ -277,11 +277,12 @@ def opened(path: Path) -> io.BufferedReader:
         If it cannot be opened or is not a regular file.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise BadFile(path, "is not a regular file (a pipe, a device or a folder)")
-        return path.open("rb")
+        regular = stat.S_ISREG(path.stat().st_mode)
+        if regular:
+            return path.open("rb")
     except (OSError, ValueError) as error:
         raise BadFile(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    raise BadFile(path, "is not a regular file (a pipe, a device or a folder)")
 
 
 def read_text(path: Path) -> str:
