@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from multires.measures.abx import ABXResult
+    from multires.measures.alignment import dtw_distances
     from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, resampling_clusters
     from multires.measures.cca import CCA, SHUFFLED, VARIANTS, cca_score, cca_scores
     from multires.measures.cca_result import CCAResult, CCATrial
@@ -20,6 +22,7 @@ __all__ = [
     "MIN_CLUSTERS",
     "SHUFFLED",
     "VARIANTS",
+    "ABXResult",
     "Bootstrap",
     "CCAResult",
     "CCAStatistics",
@@ -34,6 +37,7 @@ __all__ = [
     "cca_score",
     "cca_scores",
     "choose_trials",
+    "dtw_distances",
     "fit_kmeans",
     "frame_spans",
     "linear_cka",
@@ -42,6 +46,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "abx": ("ABXResult",),
+    "alignment": ("dtw_distances",),
     "bootstrap": ("MIN_CLUSTERS", "Bootstrap", "resampling_clusters"),
     "cca": ("CCA", "SHUFFLED", "VARIANTS", "cca_score", "cca_scores"),
     "cca_result": ("CCAResult", "CCATrial"),
