@@ -37,8 +37,12 @@ from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment, Utterance
 from multires.models.registry import published
 from multires.report import verdicts
 
-STAND_INS = {"hubert_base": "hubert", "mono_base": "4-4-4", "b4-a": "single target", "b5-a": "mono"}
-"""The checkpoints of the profile, and the architecture among `benchmarks.reference.FAMILIES` that each has."""
+STAND_INS = {"hubert_base": "hubert", "mono_base": "single target", "b4-a": "single prediction", "b5-a": "mono"}
+"""The checkpoints of the profile, and the family of `benchmarks.reference.FAMILIES` that is expected of each.
+
+As the published training configuration says, one stream of targets serves every resolution; b4-a has no prediction at
+the low resolution.
+"""
 
 SPLITS = {"train": "train-clean-100", "evaluation": "dev-clean"}
 """Which part of the synthetic corpus stands in for which split."""

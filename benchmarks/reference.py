@@ -75,9 +75,12 @@ FAMILIES: dict[str, Family] = {
     "2-2-4-2-2": Family("b2-b", {"label_rate_ratios": [1, 2, 1, 2], "override_encoder_layers": "[2,2,4,2,2]"}),
     "2-2-2-2-2": Family("b2-c", {"label_rate_ratios": [1, 2, 1, 2], "encoder_layers": 2}),
     "plain": Family("b3-a", {"label_rate_ratios": [1, 2], "use_plain_updownsample": True}),
-    "single target": Family("b4-a", {"label_rate_ratios": [1, 2], "use_single_target": True}),
+    "single target": Family(
+        "the published training configuration", {"label_rate_ratios": [1, 2], "use_single_target": True}
+    ),
     "plain, single target": Family(
-        "b4-b", {"label_rate_ratios": [1, 2], "use_plain_updownsample": True, "use_single_target": True}
+        "the same with plain samplers",
+        {"label_rate_ratios": [1, 2], "use_plain_updownsample": True, "use_single_target": True},
     ),
     "mono": Family("b5-a", {"label_rate_ratios": [1, 1]}),
     "3-3-3": Family("b6-a", {"label_rate_ratios": [1, 2], "encoder_layers": 3}),
@@ -88,7 +91,7 @@ FAMILIES: dict[str, Family] = {
         {"label_rate_ratios": [1, 2], "conv_adapator_kernal": 7, "use_plain_updownsample": True},
     ),
     "single prediction": Family(
-        "no auxiliary loss", {"label_rate_ratios": [1, 2], "use_single_prediction": True, "use_single_target": True}
+        "b4-a (expected)", {"label_rate_ratios": [1, 2], "use_single_prediction": True, "use_single_target": True}
     ),
     "ratio 2:3": Family("20 and 30 ms", {"label_rate_ratios": [2, 3], "conv_adapator_kernal": 3}),
     "large": Family("mono_large, multi_large_400k, multi_large_600k", {**_LARGE, "label_rate_ratios": [1, 2]}, True),

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import fuzz
 from multires.errors import MultiresError
-from multires.models.unpickling import read_fairseq
+from multires.models.fairseq import read_fairseq
 
 
 @pytest.fixture(scope="session", autouse=True)

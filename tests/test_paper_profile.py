@@ -23,7 +23,7 @@ def test_from_downloads_to_verdicts(tmp_path, capsys, monkeypatch):
         assert run.corpus.splits == ("train-clean-100", "dev-clean")
         assert not run.corpus.skipped
         assert all(utterance.phones and utterance.words for utterance in run.corpus)
-        assert [run.condition(subject) for subject in run.subjects] == ["hubert", "multi+aux", "multi+aux", "mono+aux"]
+        assert [run.condition(subject) for subject in run.subjects] == ["hubert", "multi+aux", "multi", "mono+aux"]
         phones = run.segments[run.segments["unit"] == "phone"].groupby(["split", "label"]).size()
         assert phones.max() <= paper.SMALL["phones_each"]
         judged = stages.claims(run).table

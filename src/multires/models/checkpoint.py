@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,14 +15,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from multires.errors import MultiresError
+from multires.models.condition import Targets
 from multires.models.config import ModelConfig
-from multires.models.fairseq import fairseq_config, translate
+from multires.models.fairseq import fairseq_config, read_fairseq, translate
+from multires.models.fairseq_options import Options
 from multires.models.mr_hubert import MultiResHubert, parameter_shapes
-from multires.models.tensors import check_names, check_shapes
-from multires.models.unpickling import check_readable, read_fairseq, reason
+from multires.models.tensors import check_names, check_shapes, check_storage, check_values
+from multires.models.unpickling import check_readable, reason
 
 FORMAT = "multires"
 """Stands in the header of our own files."""
+
+_LONGEST_CONFIG = 65_536
+"""Characters of a configuration."""
 
 
 def load_checkpoint(path: Path, *, key: str | None = None, description: str | None = None) -> MultiResHubert:
@@ -32,20 +40,24 @@ def load_checkpoint(path: Path, *, key: str | None = None, description: str | No
         the tensors of its own configuration.
     """
     path = Path(path)
+    targets = None
     if check_readable(path).suffix == ".safetensors":
         config, tensors, header = _read_own(path)
         key, description = key or header.get("key"), description or header.get("description")
-        trained = header.get("trained", "true") == "true"
+        trained, targets = header.get("trained", "true") == "true", _targets(header, path)
     else:
         state = read_fairseq(path)
         config = fairseq_config(state, path)
         tensors = translate(state["model"], config, path)
+        targets = Options(state, path).targets()
         trained = True
     if description is None:
         description = f"{'MR-HuBERT' if config.ratios else 'HuBERT'} from {path.name}"
     with torch.device("meta"):
         model = MultiResHubert(config, seed=None, key=key or path.stem, description=description, trained=trained)
     check_shapes(tensors, parameter_shapes(config), path)
+    check_values(tensors, path)
+    model.targets = targets
     model.load_state_dict({name: tensor.float().clone() for name, tensor in tensors.items()}, assign=True)
     return model.requires_grad_(True).eval()
 
@@ -59,15 +71,18 @@ def save_model(model: MultiResHubert, target: Path, **facts: str) -> Path:
         Where the file cannot be written; nothing is left behind.
     """
     target = Path(target)
+    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    config = json.dumps(model.config.to_dict(), sort_keys=True)
     header = {
+        **({} if model.targets is None else {"targets": json.dumps(asdict(model.targets))}),
         **facts,
         "format": FORMAT,
-        "config": json.dumps(model.config.to_dict(), sort_keys=True),
+        "config": config,
+        "digest": tensors_digest(tensors, config),
         "key": model.key,
         "description": model.description,
         "trained": "true" if model.trained else "false",
     }
-    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +121,13 @@ def read_config(path: Path) -> tuple[dict[str, str], ModelConfig]:
         Where either cannot be read.
     """
     header = read_header(path)
+    if len(header["config"]) > _LONGEST_CONFIG:
+        raise MultiresError(f"the configuration in {path} has {len(header['config'])} characters: it is no model's")
     try:
         return header, ModelConfig.from_dict(json.loads(header["config"]))
-    except (json.JSONDecodeError, AttributeError) as error:
+    except MultiresError as error:
+        raise MultiresError(f"{path} describes a model that cannot be: {error}") from error
+    except (ValueError, RecursionError) as error:
         raise MultiresError(f"cannot read the configuration in {path}: {reason(error)}; write it again") from error
 
 
@@ -133,4 +152,30 @@ def _read_own(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, str
     except (OSError, SafetensorError) as error:
         raise MultiresError(f"cannot read {path}: {reason(error)}; write or fetch it again") from error
     check_names(set(tensors), parameter_shapes(config), path)
+    check_storage(tensors, path)
+    # Files written before 0.2 have no digest.
+    if header.get("digest", found := tensors_digest(tensors, header["config"])) != found:
+        raise MultiresError(
+            f"{path} is damaged: its weights do not have the digest in its header; write or fetch it again"
+        )
     return config, tensors, header
+
+
+def _targets(header: Mapping[str, str], path: Path) -> Targets | None:
+    if "targets" not in header:
+        return None
+    try:
+        values = json.loads(header["targets"][:_LONGEST_CONFIG])
+        labels, rate, folder = values["labels"], float(values["rate"]), str(values["folder"])
+        return Targets(tuple(str(label) for label in labels), rate, folder)
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise MultiresError(f"cannot read the targets in {path}: {reason(error)}; write it again") from error
+
+
+def tensors_digest(tensors: Mapping[str, Tensor], config: str) -> str:
+    """SHA-256 of a configuration and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(config.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -23,6 +24,10 @@ CONVOLUTIONS = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
 
 LOG_MEL_GEOMETRY = ((2 * BANDS, 400, 320),)
 """A log-mel front end as one convolution: its frames have the published waveform encoder's places and number."""
+
+
+LARGEST, LONGEST, DEEPEST = 1_000_000, 64, 512
+"""Bounds on what a configuration may ask for: any number, any list, and layers in all. Published models have up to 48."""
 
 
 @dataclass(frozen=True)
@@ -92,26 +97,30 @@ class ModelConfig:
     def __post_init__(self) -> None:
         choose("extractor_norm", self.extractor_norm, ("group", "layer"))
         choose("front_end", self.front_end, ("waveform", "log_mel"))
+        for name in ("conv_bias", "layer_norm_first", "plain_samplers", "normalize_input", "single_prediction",
+                     "single_target"):  # fmt: skip
+            _require(isinstance(getattr(self, name), bool), name, "true or false", getattr(self, name))
+        for name in ("width", "heads", "ffn", "sampler_kernel", "conv_pos", "conv_pos_groups", "final_dim"):
+            _require(_is_count(getattr(self, name)), name, f"a whole number from 1 to {LARGEST}", getattr(self, name))
+        _require(
+            _are_counts(self.convolutions, LONGEST, 3),
+            "convolutions", f"1 to {LONGEST} triples of positive whole numbers (channels, kernel, stride)",
+            self.convolutions,
+        )  # fmt: skip
+        _require(
+            self.ratios == () or _are_counts(self.ratios, LONGEST // 2, 2),
+            "ratios", f"at most {LONGEST // 2} pairs of positive whole numbers (up, down)", self.ratios,
+        )  # fmt: skip
         _require(
             self.front_end == "waveform" or self.convolutions == LOG_MEL_GEOMETRY,
             "convolutions", f"{LOG_MEL_GEOMETRY} with a log-mel front end", self.convolutions,
         )  # fmt: skip
-        positive = ("width", "heads", "ffn", "sampler_kernel", "conv_pos", "conv_pos_groups", "final_dim")
-        for name in positive:
-            _require(_is_count(getattr(self, name)), name, "a positive whole number", getattr(self, name))
-        _require(
-            bool(self.convolutions) and all(len(c) == 3 and all(map(_is_count, c)) for c in self.convolutions),
-            "convolutions", "triples of positive whole numbers (channels, kernel, stride)", self.convolutions,
-        )  # fmt: skip
-        _require(
-            all(len(pair) == 2 and all(map(_is_count, pair)) for pair in self.ratios),
-            "ratios", "pairs of positive whole numbers (up, down)", self.ratios,
-        )  # fmt: skip
         blocks = 2 * len(self.ratios) + 1
         _require(
-            len(self.depths) == blocks and all(map(_is_count, self.depths)),
+            _are_counts(self.depths, LONGEST + 1) and len(self.depths) == blocks,
             "depths", f"{blocks} positive whole numbers, one for each block", self.depths,
         )  # fmt: skip
+        _require(sum(self.depths) <= DEEPEST, "depths", f"at most {DEEPEST} layers in all", self.depths)
         _require(
             self.sampler_kernel % 2 == 1, "sampler_kernel", "odd, so that frames keep their places", self.sampler_kernel
         )
@@ -126,10 +135,14 @@ class ModelConfig:
         )  # fmt: skip
         heads = 1 if self.single_prediction else len(self.ratios) + 1
         _require(
-            all(map(_is_count, self.classes)) and (len(self.classes) == heads or (not self.ratios and len(self.classes) > 0)),
+            _are_counts(self.classes, LONGEST) and (len(self.classes) == heads or not self.ratios),
             "classes", f"{heads} positive whole numbers, one for each head", self.classes,
         )  # fmt: skip
-        _require(self.logit_temperature > 0, "logit_temperature", "a positive number", self.logit_temperature)
+        temperature = self.logit_temperature
+        _require(
+            isinstance(temperature, int | float) and not isinstance(temperature, bool) and 0 < temperature < math.inf,
+            "logit_temperature", "a positive number", temperature,
+        )  # fmt: skip
 
     @property
     def first_layer(self) -> str:
@@ -207,10 +220,14 @@ class ModelConfig:
         MultiresError
             Where a name is unknown or missing, or a value is not what the model needs.
         """
+        if not isinstance(values, Mapping):
+            raise MultiresError(
+                f"a model configuration must be a mapping of names to values, not {reprlib.repr(values)}"
+            )
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise MultiresError(
-                f"unknown model configuration {', '.join(unknown)}: known are {', '.join(sorted(known))}"
+                f"unknown model configuration {reprlib.repr(unknown)}: known are {', '.join(sorted(known))}"
             )
         try:
             return cls(**{name: _hashable(value) for name, value in values.items()})
@@ -219,12 +236,21 @@ class ModelConfig:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
+
+
+def _are_counts(values: object, most: int, each: int | None = None) -> bool:
+    """Whether `values` is a tuple of 1 to `most` counts, or of tuples of `each` counts."""
+    if not isinstance(values, tuple) or not 0 < len(values) <= most:
+        return False
+    if each is None:
+        return all(map(_is_count, values))
+    return all(isinstance(item, tuple) and len(item) == each and all(map(_is_count, item)) for item in values)
 
 
 def _require(condition: bool, name: str, wanted: str, value: object) -> None:
     if not condition:
-        raise MultiresError(f"the model's {name} must be {wanted}, not {value!r}")
+        raise MultiresError(f"the model's {name} must be {wanted}, not {reprlib.repr(value)}")
 
 
 def _plain(value: Any) -> Any:

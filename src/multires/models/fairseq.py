@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +12,11 @@ from torch import Tensor
 
 from multires.errors import MultiresError, choose
 from multires.models.config import ModelConfig
+from multires.models.fairseq_options import Options, mapping
 from multires.models.mr_hubert import parameter_shapes
-from multires.models.tensors import check_names
-from multires.models.unpickling import Inert, reason
+from multires.models.tensors import check_names, check_storage
+from multires.models.unpickling import read_pickled, reason
 
-_KINDS = ("hubert", "multires_hubert")
-_OTHER_KINDS = {
-    "wav2vec2": "a wav2vec 2.0 checkpoint",
-    "wav2vec_ctc": "a fine-tuned wav2vec 2.0 checkpoint",
-    "data2vec_audio": "a data2vec checkpoint",
-    "hubert_ctc": "a fine-tuned HuBERT checkpoint",
-    "multires_hubert_ctc": "a fine-tuned MR-HuBERT checkpoint",
-}
 _UNSUPPORTED = {
     "activation_fn": "gelu",
     "layer_type": "transformer",
@@ -35,23 +27,52 @@ _UNSUPPORTED = {
 """Options that no published checkpoint sets otherwise, with the one value that we compute."""
 
 
-def fairseq_config(state: Mapping[str, Any], path: Path) -> ModelConfig:
-    """The architecture that a checkpoint's own configuration describes; options it leaves out have fairseq's defaults.
+S3PRL = ("task_cfg", "model_cfg", "model_weight", "dictionaries_symbols")
+"""Entries of the files that s3prl converts from fairseq's."""
 
-    fairseq lists `override_encoder_layers` by position in the U but builds its decoders from the outside in and runs
-    them from the inside out: with three resolutions, ``[3,2,2,2,3]`` computes 3, 2, 2, 3, 2 layers. `depths` has the
-    order of computation.
+
+def read_fairseq(path: Path) -> dict[str, Any]:
+    """A checkpoint of fairseq, or of s3prl's conversion of one, in fairseq's layout.
 
     Raises
     ------
     MultiresError
-        Where there is no configuration, it is another kind of model's, or has options that we do not compute.
+        As `multires.models.unpickling.read_pickled`, or if there are no weights.
     """
-    options = _Options(state, path)
+    state = read_pickled(path)
+    if all(name in state for name in S3PRL):
+        state = _from_s3prl(state)
+    if not isinstance(state.get("model"), dict):
+        raise MultiresError(f"{path} holds no fairseq checkpoint: there is no `model` with tensors in it")
+    return state
+
+
+def _from_s3prl(state: Mapping[Any, Any]) -> dict[str, Any]:
+    weights, listed = state["model_weight"], state["dictionaries_symbols"]
+    options = dict(mapping(state["model_cfg"]))
+    if options.get("_name") is None and isinstance(weights, dict):
+        options["_name"] = "multires_hubert" if "label_embs_concat.0" in weights else "hubert"
+    dictionaries = [{"symbols": symbols} for symbols in listed] if isinstance(listed, list) else []
+    return {
+        "cfg": {"model": options, "task": state["task_cfg"]},
+        "model": weights,
+        "task_state": {"dictionaries": dictionaries},
+    }
+
+
+def fairseq_config(state: Mapping[str, Any], path: Path) -> ModelConfig:
+    """The architecture that a checkpoint's own configuration describes; options it leaves out have fairseq's defaults.
+
+    Raises
+    ------
+    MultiresError
+        If there is no configuration, it is another kind of model's, or has options that are not supported.
+    """
+    options = Options(state, path)
     kind = options.kind()
     for name, only in _UNSUPPORTED.items():
         if (value := options.get(name, only)) != only and str(value).lower() != str(only).lower():
-            raise MultiresError(f"{path} was trained with {name}={value}, and multires computes only {only}")
+            raise MultiresError(f"{path} was trained with {name}={str(value)[:80]}, and multires computes only {only}")
     width = options.integer("encoder_embed_dim", 768)
     ratios = options.ratios() if kind == "multires_hubert" else ()
     single = options.boolean("use_single_prediction", False) if ratios else False
@@ -77,148 +98,12 @@ def fairseq_config(state: Mapping[str, Any], path: Path) -> ModelConfig:
             single_target=options.boolean("use_single_target", False) if ratios else False,
             classes=_classes(state, 1 if single else len(ratios) + 1, bool(ratios), path),
             final_dim=final or width,
-            logit_temperature=float(options.get("logit_temp", 0.1)),
+            logit_temperature=options.number("logit_temp", 0.1),
         )
     except MultiresError as error:
+        if str(error).startswith(str(path)):
+            raise
         raise MultiresError(f"{path} describes a model that cannot be: {error}") from error
-
-
-class _Options:
-    """Options of a checkpoint, wherever its age puts them: `cfg` as OmegaConf or dictionary, or flat in `args`."""
-
-    def __init__(self, state: Mapping[str, Any], path: Path) -> None:
-        self.path = path
-        if state.get("cfg") is not None:
-            self.root = _mapping(state["cfg"])
-            self.sections = {name: _mapping(self.root.get(name)) for name in ("model", "task")}
-        elif state.get("args") is not None:
-            flat = _mapping(state["args"])
-            self.root = {"model": flat, "task": flat}
-            self.sections = {"model": flat, "task": flat}
-        else:
-            raise MultiresError(f"{path} has no `cfg`: without its configuration no model can be built from it")
-        if not self.sections["model"]:
-            raise MultiresError(f"{path} has a `cfg` without `model`: without it no model can be built")
-
-    def kind(self) -> str:
-        model = self.sections["model"]
-        name = _value(model.get("_name") or model.get("arch"))
-        if name in _OTHER_KINDS:
-            raise MultiresError(f"{self.path} is {_OTHER_KINDS[name]}: multires reads pre-trained HuBERT and MR-HuBERT")
-        if name not in _KINDS:
-            raise MultiresError(f"{self.path} is a checkpoint of {name!r}: multires reads {' and '.join(_KINDS)}")
-        return str(name)
-
-    def get(self, name: str, default: Any, *, section: str = "model") -> Any:
-        value = _value(self.sections[section].get(name))
-        for _ in range(4):
-            reference = re.fullmatch(r"\$\{(model|task)\.(\w+)\}", value) if isinstance(value, str) else None
-            if reference is None:
-                break
-            value = _value(self.sections[reference[1]].get(reference[2]))
-        return default if value is None or value == "???" else value
-
-    def integer(self, name: str, default: int, *, least: int = 1) -> int:
-        value = self.get(name, default)
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = least - 1
-        if number < least or number > 1_000_000 or isinstance(value, bool):
-            raise MultiresError(f"{self.path} has {name}={value!r} where a whole number of at least {least} belongs")
-        return number
-
-    def boolean(self, name: str, default: bool, *, section: str = "model") -> bool:
-        value = self.get(name, default, section=section)
-        known = {"true": True, "false": False, "1": True, "0": False}
-        if str(value).lower() not in known:
-            raise MultiresError(f"{self.path} has {name}={value!r} where true or false belongs")
-        return known[str(value).lower()]
-
-    def ratios(self) -> tuple[tuple[int, int], ...]:
-        flat = _flat(_literal(self.get("label_rate_ratios", None), "label_rate_ratios", self.path))
-        if not flat or len(flat) % 2:
-            raise MultiresError(f"{self.path} has label_rate_ratios={flat} where pairs of whole numbers belong")
-        return tuple(zip(flat[::2], flat[1::2], strict=True))
-
-    def depths(self, ratios: int) -> tuple[int, ...]:
-        if ratios == 0:
-            depths = [self.integer("encoder_layers", 12)]
-        elif override := _literal(self.get("override_encoder_layers", "") or [], "override_encoder_layers", self.path):
-            listed = _flat(override)
-            depths = [*listed[: ratios + 1], *reversed(listed[ratios + 1 :])]
-        else:
-            depths = [self.integer("encoder_layers", 2)] * (2 * ratios + 1)
-        if sum(depths) > 1000:
-            raise MultiresError(f"{self.path} describes {sum(depths)} layers: no such model is known")
-        return tuple(depths)
-
-    def convolutions(self) -> tuple[tuple[int, int, int], ...]:
-        default = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
-        listed = _literal(self.get("conv_feature_layers", default), "conv_feature_layers", self.path)
-        try:
-            return tuple((channels, kernel, stride) for channels, kernel, stride in listed)
-        except (TypeError, ValueError):
-            raise MultiresError(f"{self.path} has conv_feature_layers={listed!r} where triples belong") from None
-
-
-def _mapping(node: Any) -> Mapping[str, Any]:
-    """A section as a mapping: a dictionary, or what stands in for OmegaConf's or argparse's object."""
-    if isinstance(node, Inert):
-        node = node.__dict__.get("_content", node.__dict__)
-    return node if isinstance(node, dict) else {}
-
-
-def _value(node: Any) -> Any:
-    """A plain value out of OmegaConf's nodes and enumerations' stand-ins, cut off beyond what any option needs."""
-    return _plain_value(node, 0, [0])
-
-
-def _plain_value(node: Any, depth: int, seen: list[int]) -> Any:
-    seen[0] += 1
-    # Lists that hold themselves or one another many times over would never end.
-    if depth > 8 or seen[0] > 1000:
-        return None
-    if isinstance(node, Inert):
-        inside = node.__dict__
-        if "_val" in inside:
-            return _plain_value(inside["_val"], depth + 1, seen)
-        if "_content" in inside:
-            return _plain_value(inside["_content"], depth + 1, seen)
-        return _plain_value(node.arguments[0], depth + 1, seen) if node.arguments else None
-    if isinstance(node, list | tuple):
-        return [_plain_value(item, depth + 1, seen) for item in node[:64]]
-    return node
-
-
-def _literal(value: Any, name: str, path: Path) -> Any:
-    """A list, or a string that spells one with brackets, whole numbers, ``+`` and ``*``; never evaluated."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return _spelled(ast.parse(value.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise MultiresError(f"{path} has {name}={value[:80]!r}, which spells no list of numbers") from error
-
-
-def _spelled(node: ast.expr) -> Any:
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        return node.value
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_spelled(item) for item in node.elts]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult):
-        left, right = _spelled(node.left), _spelled(node.right)
-        if isinstance(node.op, ast.Add) and isinstance(left, list) and isinstance(right, list):
-            return left + right
-        if isinstance(node.op, ast.Mult) and isinstance(left, list) and isinstance(right, int) and right <= 64:
-            return (left * right)[:256]
-    raise ValueError(ast.dump(node)[:80])
-
-
-def _flat(value: Any) -> list[int]:
-    if isinstance(value, list | tuple):
-        return [number for item in value for number in _flat(item)]
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else []
 
 
 def _classes(state: Mapping[str, Any], heads: int, multires: bool, path: Path) -> tuple[int, ...]:
@@ -233,8 +118,10 @@ def _classes(state: Mapping[str, Any], heads: int, multires: bool, path: Path) -
         return rows
     task_state = state.get("task_state")
     listed = task_state.get("dictionaries") if isinstance(task_state, dict) else None
-    sizes = tuple(len(_mapping(d).get("symbols", ())) for d in listed) if isinstance(listed, list) else ()
-    return sizes if len(sizes) > 1 and sum(sizes) == rows[0] else rows
+    symbols = [mapping(d).get("symbols") for d in listed[:64]] if isinstance(listed, list) else []
+    sizes = tuple(len(each) for each in symbols if isinstance(each, list | tuple))
+    whole = len(sizes) == len(symbols) > 1 and all(sizes) and sum(sizes) == rows[0]
+    return sizes if whole else rows
 
 
 _PARTS = (
@@ -307,10 +194,9 @@ def translate(state: Mapping[str, Any], config: ModelConfig, path: Path) -> dict
 
 def _respelled(state: Mapping[str, Any], config: ModelConfig, path: Path) -> dict[str, Tensor]:
     """fairseq's tensors with one spelling for what it spells in several ways."""
+    check_storage(state, path)
     theirs = {}
     for name, tensor in state.items():
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            raise MultiresError(f"{path} has {name!r} among its weights, which is no floating-point tensor")
         for new, old in _WEIGHT_NORM.items():
             name = name.replace(new, old)
         theirs[name] = tensor
@@ -321,7 +207,7 @@ def _respelled(state: Mapping[str, Any], config: ModelConfig, path: Path) -> dic
     theirs.update({f"label_embs_concat.{head}": unit for head, unit in enumerate(units)})
     for part in ("weight", "bias"):
         projection = theirs.pop(f"final_proj.{part}", None)
-        if projection is None:
+        if projection is None or projection.ndim == 0:
             continue
         untied = projection.shape[0] == config.final_dim * len(units)
         for head in range(len(units)):

@@ -69,10 +69,14 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
     kind, _, rest = name.partition(":")
     if kind in ("http", "https"):
         return load_checkpoint(fetch(_url_key(name), name, cache=cache), key=name)
-    if kind in ("torchaudio", "transformers"):
-        from multires.models import wrappers
+    if kind == "torchaudio":
+        from multires.models.wrappers import load_torchaudio
 
-        return wrappers.load_torchaudio(rest) if kind == "torchaudio" else wrappers.load_transformers(rest)
+        return load_torchaudio(rest)
+    if kind == "transformers":
+        from multires.models.huggingface import load_transformers
+
+        return load_transformers(rest)
     if Path(name).is_file():
         return load_checkpoint(Path(name))
     raise unknown_model(name)

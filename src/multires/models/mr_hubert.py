@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from multires.errors import MultiresError
+from multires.models.condition import Condition, Targets, condition_of
 from multires.models.config import SAMPLE_RATE, ModelConfig, preset
 from multires.models.encoder import (
     LogMelFrontEnd,
@@ -87,6 +88,11 @@ class MultiResHubert(LayeredModel):
         Of the initial values, each drawn from the seed and the part's place: models share what they have in common.
     key, description, trained
         As in `LayeredModel`.
+
+    Attributes
+    ----------
+    targets
+        The units that it learned, where its checkpoint names them.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class MultiResHubert(LayeredModel):
         self.config = config
         self.regularization = regularization or Regularization()
         self.key, self.description, self.trained = key, description, trained
+        self.targets: Targets | None = None
         channels = config.convolutions[-1][0]
         self.waveform_encoder: nn.Module = (
             LogMelFrontEnd()
@@ -165,6 +172,11 @@ class MultiResHubert(LayeredModel):
                     )
                 )  # fmt: skip
         return tuple(found)
+
+    @property
+    def condition(self) -> Condition:
+        """The cell of the experiment that the model's own configuration puts it into, and the evidence."""
+        return condition_of(self.config, self.targets)
 
     @property
     def predicts_from(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,7 +17,9 @@ import torch
 from multires.errors import MultiresError
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
+from multires.models.condition import check_published, condition_of
 from multires.models.config import ARCHITECTURES, SIZES, ModelConfig, preset, shape_name
+from multires.models.layers import LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
@@ -61,10 +63,13 @@ def _entry(row: dict[str, str]) -> Published:
         depths = tuple(int(depth) for depth in row["depths"].split("-"))
         ratios = tuple((int(up), int(down)) for up, down in (pair.split(":") for pair in row["ratios"].split()))
         changes: dict[str, Any] = {"depths": depths, "ratios": ratios, "classes": (1,) * (len(ratios) + 1)}
-        if row["options"] == "plain":
+        options = row["options"].split()
+        if "plain" in options:
             changes["plain_samplers"] = True
-        if row["options"] == "unnormalized":
+        if "unnormalized" in options:
             changes["normalize_input"] = False
+        if "single" in options:
+            changes |= {"single_prediction": True, "classes": (1,)}
         config = preset("multi" if ratios else "hubert", row["size"], **changes)
     return Published(row["key"], row["description"], row["data"], row["reference"], row["url"], config)
 
@@ -83,7 +88,9 @@ def untrained() -> list[str]:
 def models_table() -> pd.DataFrame:
     """Every model that `load_model` knows by key: one a row.
 
-    `parameters` leaves out the prediction heads, which no layer needs; `megabytes` are those of these parameters in
+    `cell` is the cell of the experiment (downsampling x auxiliary loss) that a model belongs to. For a published
+    checkpoint it is the one expected from the papers, and `confirmed_by` names the options in the file's own
+    configuration that confirm it: a loaded model's `condition` goes by them. `parameters` leaves out the prediction heads, which no layer needs; `megabytes` are those of these parameters in
     float32 (a published file may hold the optimizer's state beside them and be three times as large); `known_from`
     says whether the architecture is told by papers and training configurations, or only by the checkpoint itself.
     """
@@ -92,10 +99,12 @@ def models_table() -> pd.DataFrame:
         header, config = read_config(path)
         steps = json.loads(header["recipe"])["steps"]
         told = f"{shape_name(config)}, {steps} steps on {header['corpus']} (seed {header['seed']})"
-        rows.append(_row(key, told, "this companion", config, "file"))
+        cell = condition_of(config).cell
+        rows.append({**_row(key, told, "this companion", config, "file"), "cell": cell, "confirmed_by": "its header"})
     for entry in published().values():
         known = "paper" if entry.config is not None else "checkpoint"
-        rows.append(_row(entry.key, f"{entry.description}; {entry.data}", entry.reference, entry.config, known))
+        row = _row(entry.key, f"{entry.description}; {entry.data}", entry.reference, entry.config, known)
+        rows.append({**row, **_expectation(entry)})
     for name in untrained():
         architecture, _, size = name.partition("/")[2].partition("-")
         rows.append(_row(name, "random weights", "this companion", preset(architecture, size), "preset"))
@@ -107,7 +116,25 @@ def models_table() -> pd.DataFrame:
              "frame_periods_ms": periods, "megabytes": 0.0, "known_from": "code"}
         )  # fmt: skip
     table = pd.DataFrame(rows)
-    return table.astype({"parameters": "Int64"})
+    return table.fillna({"cell": "", "confirmed_by": ""}).astype({"parameters": "Int64"})
+
+
+def expected_cells() -> dict[str, str]:
+    """The cell that each published checkpoint is expected in, where papers and pull requests say."""
+    return {e.key: condition_of(e.config).cell for e in published().values() if e.config is not None}
+
+
+def _expectation(entry: Published) -> dict[str, str]:
+    if entry.config is None:
+        return {"cell": "", "confirmed_by": "label_rate_ratios and use_single_prediction in its cfg"}
+    if not entry.config.ratios:
+        return {"cell": "hubert", "confirmed_by": "a cfg of the model hubert"}
+    ratios = [rate for pair in entry.config.ratios for rate in pair]
+    single = "true" if entry.config.single_prediction else "false"
+    return {
+        "cell": f"{condition_of(entry.config).cell} (expected)",
+        "confirmed_by": f"label_rate_ratios {ratios} and use_single_prediction {single} in its cfg",
+    }
 
 
 def _row(key: str, description: str, reference: str, config: ModelConfig | None, known_from: str) -> dict[str, Any]:
@@ -174,3 +201,19 @@ def unknown_model(name: str) -> MultiresError:
         f"unknown model {name!r}: choose one of {', '.join(known)}, torchaudio:<bundle>, transformers:<folder or name>, "
         "the path of a checkpoint, or its URL"
     )
+
+
+def check_cells(models: Mapping[str, LayeredModel]) -> None:
+    """Refuse published checkpoints whose own configuration is not what the comparison among them expects.
+
+    Raises
+    ------
+    MultiresError
+        As `multires.models.condition.check_published`.
+    """
+    found = {
+        name: (model.condition, model.config.classes)
+        for name, model in models.items()
+        if isinstance(model, MultiResHubert)
+    }
+    check_published(found, expected_cells())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ _INERT = (
 """Every class that fairseq's checkpoints name beside tensors and containers, none of which is ever made."""
 
 
-def read_fairseq(path: Path) -> dict[str, Any]:
+def read_pickled(path: Path) -> dict[Any, Any]:
     """The dictionary in a file that PyTorch wrote: tensors, containers and inert stand-ins, nothing else.
 
     Read with ``torch.load(weights_only=True)``. The classes that fairseq's files name are admitted by name, each
@@ -72,10 +73,10 @@ def read_fairseq(path: Path) -> dict[str, Any]:
         raise MultiresError(_refusal(path, str(error))) from error
     except Exception as error:  # a damaged file makes the unpickler fail in many ways, struct.error among them
         raise MultiresError(
-            f"{path} is damaged or no checkpoint ({reason(error)}): fetch it again and check its size"
+            f"{path} is damaged or no checkpoint{_disguise(path)} ({reason(error)}): fetch it again and check its size"
         ) from error
-    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
-        raise MultiresError(f"{path} holds no fairseq checkpoint: there is no `model` with tensors in it")
+    if not isinstance(state, dict):
+        raise MultiresError(f"{path} holds no checkpoint but a {type(state).__name__}")
     return state
 
 
@@ -83,17 +84,27 @@ def _check_file(path: Path) -> bool:
     """Whether a file is a zip archive; refuses what no checkpoint is."""
     with check_readable(path).open("rb") as file:
         zipped = file.read(2) == b"PK"
+    if not zipped and tarfile.is_tarfile(path):
+        raise MultiresError(f"{path} is a tar archive and no checkpoint: unpack it, or fetch the file inside it")
     if zipped:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
+                unpacked = sum(member.file_size for member in members)
+                stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+                sound = stored and unpacked <= path.stat().st_size
+                # Two entries of one name are read differently by different readers.
+                twice = len({member.filename for member in members}) < len(members)
+                damaged = archive.testzip() if sound and not twice else None
         except Exception as error:  # BadZipFile, NotImplementedError, struct.error: as many as there are damages
             raise MultiresError(f"{path} is truncated or damaged ({reason(error)}): fetch it again") from error
-        unpacked = sum(member.file_size for member in members)
-        if any(member.compress_type != zipfile.ZIP_STORED for member in members) or unpacked > path.stat().st_size:
+        if not sound:
             raise MultiresError(
                 f"{path} is refused: it unpacks to {unpacked} bytes, and PyTorch never packs checkpoints"
             )
+        if twice or damaged:
+            what = f"{ascii(damaged)[:80]} does not have its checksum" if damaged else "an entry is there twice"
+            raise MultiresError(f"{path} is damaged ({what}): fetch it again")
     return zipped
 
 
@@ -120,11 +131,22 @@ def _refusal(path: Path, message: str) -> str:
         return f"{path} is refused: it asks for {found[1]}, and a checkpoint is data; nothing of it was run"
     if "reduce" in message or "create new object" in message or "build Tensor" in message:
         return f"{path} is refused: it asks for a call that no checkpoint needs; nothing of it was run"
-    return f"{path} is damaged or no checkpoint ({message.partition(chr(10))[0][:120]}): fetch it again"
+    return f"{path} is damaged or no checkpoint{_disguise(path)}: fetch it again"
+
+
+def _disguise(path: Path) -> str:
+    """What a file is that often stands in a checkpoint's place."""
+    with path.open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return " but a Git LFS pointer to one"
+    return " but a web page" if start.startswith((b"<!doctype", b"<html")) else ""
 
 
 def reason(error: BaseException) -> str:
     """An error's first line, shortened."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # torch goes on with advice to read the file unsafely.
+    return first.partition(" In PyTorch 2.6")[0][:160]
