@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from multires.errors import MultiresError
 from multires.models import build_model, convert, load_checkpoint, load_model, save_model
 from multires.models.checkpoint import read_header
-from multires.models.fairseq import _literal, fairseq_config, read_fairseq
+from multires.models.fairseq import fairseq_config, read_fairseq
+from multires.models.fairseq_options import _literal
 
 
 class Runs:

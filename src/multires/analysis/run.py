@@ -27,7 +27,7 @@ from multires.features.store import FeatureStore
 from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
-from multires.models.registry import published
+from multires.models.registry import check_cells, published
 from multires.profiles import Profile, get_profile, positive_integer
 from multires.results import provenance, read_table, write_table
 from multires.runtime import storage
@@ -170,11 +170,7 @@ class Run:
         model = self.model(subject.name, subject.seed)
         if not isinstance(model, MultiResHubert):
             return subject.name
-        config = model.config
-        shape = ("mono" if all(up == down for up, down in config.ratios) else "multi") if config.ratios else "hubert"
-        if not model.trained:
-            return f"{shape}{len(config.ratios) + 1}" if len(config.ratios) > 1 else shape
-        return f"{shape}+aux" if config.ratios and not config.single_prediction else shape
+        return model.condition.cell if model.trained else model.condition.architecture
 
     def features(self, name: str, seed: int = 0) -> FeatureStore:
         """The vectors of one model, extracted where the workspace does not hold them yet."""
@@ -325,6 +321,8 @@ def open_run(
     if chosen.downloads or not all(is_here(name) for name in needed):
         _announce(run, data)
     run.check_layers()
+    if chosen.name == "paper":
+        check_cells({name: run.model(name) for name in chosen.models})
     run.model(chosen.reference_model)
     return run
 

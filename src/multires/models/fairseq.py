@@ -50,7 +50,7 @@ def read_fairseq(path: Path) -> dict[str, Any]:
 def _from_s3prl(state: Mapping[Any, Any]) -> dict[str, Any]:
     weights, listed = state["model_weight"], state["dictionaries_symbols"]
     options = dict(mapping(state["model_cfg"]))
-    if options.get("_name") is None and isinstance(weights, dict):
+    if options and options.get("_name") is None and isinstance(weights, dict):
         options["_name"] = "multires_hubert" if "label_embs_concat.0" in weights else "hubert"
     dictionaries = [{"symbols": symbols} for symbols in listed] if isinstance(listed, list) else []
     return {

@@ -27,6 +27,7 @@ MARKERS = {
     "multi": ("D", False),
     "multi+aux": ("D", True),
     "multi3": ("^", False),
+    "multi3+aux": ("^", True),
 }
 """Marker of each condition, and whether it is filled: shape is the architecture, filled is the auxiliary loss."""
 
