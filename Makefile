@@ -50,10 +50,12 @@ quick: env ## run the tests that take no more than a few seconds each
 faults: env ## do faults (killed processes, full disks, dying workers) and see that the next run survives them
 	$(BIN)/python -m benchmarks.faults --quick
 
-lint: env ## check style, types, and that the notebooks match their sources
+lint: env ## check style, types, spelling, and that the notebooks match their sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/codespell --ignore-words-list summarise,neighbour --skip book/models.md,book/references.bib --builtin en-GB_to_en-US README.md CHANGELOG.md book notebooks src/multires/book
 	$(BIN)/python -m multires.book.notebooks check
 
 format: env ## mend what `make lint` can mend by itself

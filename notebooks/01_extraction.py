@@ -100,7 +100,7 @@ figures.durations(run.segments, corpus=run.corpus.name)
 # itself does can be told from what the shape does. [The explorer](../book/explorer) shows every model of the registry
 # in this way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; colour is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and coloured by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; color is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and colored by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
 shapes = stages.distinct_models(run)
 figures.schematic(stages.layer_table(run, shapes), {name: run.model(name).predicts_from for name in shapes})
 # %%
@@ -141,8 +141,8 @@ run.features(first.name, first.seed).dataset("phone", ["conv"])
 #
 # Two summaries say how the frames change with depth before any label is looked at ({numref}`fig-spread`). The
 # {term}`participation ratio` {eq}`eq-participation` of the covariance's eigenvalues $\lambda$ {cite:p}`gao2017theory` says
-# over how many directions the variance is spread, and the *similarity of neighbours* is the mean cosine between one
-# 20 ms window's vector and that of the 80 ms window around it, both centred:
+# over how many directions the variance is spread, and the *similarity of neighbors* is the mean cosine between one
+# 20 ms window's vector and that of the 80 ms window around it, both centered:
 #
 # $$
 # \mathrm{PR} = \frac{\left(\sum_k \lambda_k\right)^2}{\sum_k \lambda_k^2} .

@@ -68,7 +68,7 @@ figures.use_style()
 # %% [markdown]
 # ## The idea
 #
-# Two {term}`views <view>` of the same $n$ places in speech, centred: $X$ (a layer's vectors) and $Y$ ({term}`log-mel` energies, or
+# Two {term}`views <view>` of the same $n$ places in speech, centered: $X$ (a layer's vectors) and $Y$ ({term}`log-mel` energies, or
 # the identity of the phone as a vector of zeros with a one in it). CCA {cite:p}`hotelling1936relations` looks for
 # directions $w$ and $v$ in which the views agree best {eq}`eq-cca`:
 #
@@ -106,7 +106,7 @@ cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high",
 #
 # {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Colour is the frame period, shape the architecture; bars are 95 % intervals over speakers; the grey band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a grey band of chance scores."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Color is the frame period, shape the architecture; bars are 95 % intervals over speakers; the gray band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a gray band of chance scores."}}
 figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table))
 # %% tags=["hide-input"]
 Markdown(sentences.cca(cca.table))
@@ -144,9 +144,9 @@ Markdown(sentences.cca_windows(cca.table))
 # linear CKA {cite:p}`kornblith2019similarity`. Numbers from different papers can be compared only where the definition is
 # the same. The public code (`layerwise-analysis`) weights otherwise than {eq}`eq-pwcca` says: by the held-out rows instead
 # of those fitted to, after the means of the view's first columns have been added to the canonical variables, and by
-# columns that are not centred. The distance between its curve and that of `pwcca` is what this changes.
+# columns that are not centered. The distance between its curve and that of `pwcca` is what this changes.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labelled at their ends."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labeled at their ends."}}
 variants = stages.cca_variants(run)
 figures.cca_variants(variants.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
@@ -173,7 +173,7 @@ Markdown(sentences.cca_grouping(grouping.table))
 # experiment (chapter [5](05_downstream)) on synthetic speech and on LibriSpeech, with the same measure; its tables come with the
 # package, so that it needs no recordings.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the 95 % intervals of all seeds; dotted lines are untrained models; the grey band is the range of shuffled pairs.", "name": "fig-cca-corpora"}, "image": {"alt": "Four panels: CCA with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models far below and a band of chance scores near zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the 95 % intervals of all seeds; dotted lines are untrained models; the gray band is the range of shuffled pairs.", "name": "fig-cca-corpora"}, "image": {"alt": "Four panels: CCA with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models far below and a band of chance scores near zero."}}
 which = {"stage": "cca", "measure": "pwcca", "shuffled": "shuffled"}
 figures.layers_by_corpus(experiment_tables(), **which, ylabel="CCA")
 # %% tags=["hide-input"]

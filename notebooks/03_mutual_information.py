@@ -96,7 +96,7 @@ mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", 
 # {numref}`fig-mi` shows the share of the label's entropy and the figure adjusted for chance, with {term}`MFCC` and
 # {term}`log-mel` beside the layers.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalised) and the range over seeds of k-means (adjusted); the grey band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalised and adjusted, with chance bands and lines for acoustic features."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalized) and the range over seeds of k-means (adjusted); the gray band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalized and adjusted, with chance bands and lines for acoustic features."}}
 figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=sentences.models(mi.table))
 # %% tags=["hide-input"]
 Markdown(sentences.mutual_information(mi.table))
@@ -119,7 +119,7 @@ Markdown(comparisons.said(differences))
 # {term}`null baseline`), at growing numbers of clusters. Where the shuffled
 # curve is high, differences between raw values are differences between noise.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labelled at their ends."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labeled at their ends."}}
 growth = stages.mi_clusters(run)
 figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
@@ -131,7 +131,7 @@ Markdown(sentences.mi_clusters(growth.table))
 # {numref}`fig-mi-corpora` shows the adjusted figure in every seed of the controlled experiment (chapter [5](05_downstream)), on
 # synthetic speech and on LibriSpeech.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the range over seeds of k-means and of training; dotted lines are untrained models; the grey band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Four panels: adjusted mutual information with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models below and a band of chance scores around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the range over seeds of k-means and of training; dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Four panels: adjusted mutual information with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models below and a band of chance scores around zero."}}
 which = {"stage": "information", "measure": "adjusted", "shuffled": "adjusted shuffled"}
 figures.layers_by_corpus(experiment_tables(), **which, ylabel="MI, adjusted")
 # %% tags=["hide-input"]

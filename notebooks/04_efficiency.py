@@ -119,14 +119,14 @@ Markdown(costs.counted(efficiency.table))
 # %% [markdown]
 # What if more layers ran at the low resolution, or at a lower one ({numref}`fig-savings`)?
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Colour is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two. With all layers but one, or all, at the low resolution nothing can be built: the U shape needs a layer before and one after, and these are counted only.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Color is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two. With all layers but one, or all, at the low resolution nothing can be built: the U shape needs a layer before and one after, and these are counted only.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
 charts.savings(efficiency.table)
 # %% [markdown]
 # ## Measured
 #
 # {numref}`fig-latency` has the time of a forward pass and its ratio to the control; the table below it has the numbers.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Above: time for one utterance; points are medians with 95 % intervals, lines the fit with its band. Below: the ratio to the control, measured (points) and counted (dashed). The grey band is what the control reads against itself.", "name": "fig-latency"}, "image": {"alt": "Two panels over seconds of speech: computation time of three models, and their ratio to the control."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Above: time for one utterance; points are medians with 95 % intervals, lines the fit with its band. Below: the ratio to the control, measured (points) and counted (dashed). The gray band is what the control reads against itself.", "name": "fig-latency"}, "image": {"alt": "Two panels over seconds of speech: computation time of three models, and their ratio to the control."}}
 charts.latency(efficiency.table)
 # %% tags=["hide-input"]
 Markdown(costs.measured(efficiency.table))

@@ -77,7 +77,7 @@ figures.use_style()
 # v = \sum_l \frac{e^{a_l}}{\sum_k e^{a_k}}\, \bar{v}_l ,
 # $$ (eq-weighted)
 #
-# with $\bar{v}_l$ the layer's vectors, standardised. Phones and words are classified for speakers who were not in
+# with $\bar{v}_l$ the layer's vectors, standardized. Phones and words are classified for speakers who were not in
 # training. Speakers are identified from other utterances of the same speakers.
 
 # %%
@@ -89,7 +89,7 @@ probes.table[["model", "layer", "view", "measure", "value", "low", "high", "n"]]
 #
 # {numref}`fig-probes` has a panel for each task.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the grey band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the gray band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
 figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]
 Markdown(sentences.probes(probes.table))
@@ -162,7 +162,7 @@ Markdown("\n\n".join(statistics.statement(each.effects, each.carries, each.corpu
 # The measures of the last chapters are cheap; a task is what one wants to know about. If they rank layers as the probes
 # do, they can stand in for them ({numref}`fig-agreement`; ρ is Spearman's rank correlation).
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, coloured by frame period."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, colored by frame period."}}
 agreement = stages.agreement(run)
 figures.agreement(agreement.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]

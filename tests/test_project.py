@@ -172,3 +172,33 @@ def test_ci_stops_at_what_fails_and_says_so_last(tmp_path, broken, reached, told
     assert end[0].endswith("make env")
     assert end[-1].startswith(told)
     assert ("FAILED tests/test_a.py::test_b - as it must" in end) == ("test" in reached)
+
+
+def _workflows() -> list[Path]:
+    return sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", _workflows(), ids=lambda path: path.stem)
+def test_workflows_pin_actions_by_commit_and_grant_what_each_job_needs(path):
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert "timeout-minutes" in job
+        expected = {"pages": "write", "id-token": "write"} if "environment" in job else {"contents": "read"}
+        assert job["permissions"] == expected
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+                assert "checkout" not in step["uses"] or step["with"]["persist-credentials"] is False
+            # What others write (titles, branch names) must not become part of a command.
+            assert "${{" not in step.get("run", "")
+
+
+def test_every_supported_python_is_tested():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    lowest, highest = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", _project()["requires-python"]).groups()
+    assert jobs["test"]["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(int(lowest), int(highest))]
+
+
+def test_the_changelog_has_a_section_for_this_version():
+    assert f"## {_project()['version']}\n" in (ROOT / "CHANGELOG.md").read_text()

@@ -4,7 +4,7 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const INK = "#222222";
-  const GREY = "#767676";
+  const GRAY = "#767676";
 
   /** An element with attributes and children; strings become text, never markup. */
   function make(name, attributes = {}, children = [], space = null) {
@@ -24,7 +24,7 @@
     if (value >= 1e6) return `${(value / 1e6).toPrecision(4)} million`;
     return value.toLocaleString("en");
   }
-  const colour = (data, period) => data.colours[String(Math.round(period))] ?? data.colours.other;
+  const color = (data, period) => data.colors[String(Math.round(period))] ?? data.colors.other;
 
   /* ---- one or two models of the registry ---- */
 
@@ -82,7 +82,7 @@
     for (const row of rows) {
       y -= row.gap ? gap : height;
       if (row.gap) continue;
-      const shade = colour(data, row.block.period);
+      const shade = color(data, row.block.period);
       const frames = Math.max(1, Math.min(16, Math.round(160 / row.block.period)));
       for (let frame = 0; frame < frames; frame += 1) {
         parts.push(svg("rect", { x: left + (width * frame) / frames, y: y + 2, width: width / frames, height: height - 4,
@@ -106,7 +106,7 @@
     const period = Object.fromEntries(model.blocks.map((block) => [block.name, block.period]));
     for (const name of order.filter((each) => macs[each])) {
       const length = (width * macs[name]) / most;
-      const shade = name === "conv" ? "#8C8C8C" : name === "samplers" ? "#FFFFFF" : colour(data, period[name]);
+      const shade = name === "conv" ? "#8C8C8C" : name === "samplers" ? "#FFFFFF" : color(data, period[name]);
       const share = Math.round((100 * macs[name]) / sum(macs));
       parts.push(svg("rect", { x, y: 4, width: Math.max(length, 1), height: 22, fill: shade, "fill-opacity": 0.75, stroke: INK },
         [svg("title", {}, [`${name}: ${number(macs[name])}, ${share} %`])]));
@@ -148,7 +148,7 @@
     draw();
   }
 
-  /* ---- all curves of the analysed models ---- */
+  /* ---- all curves of the analyzed models ---- */
 
   const SHAPES = {
     o: (r) => svg("circle", { r }),
@@ -214,19 +214,19 @@
     parts.push(svg("line", { x1: box.left, x2: box.left, y1: box.top, y2: box.bottom, stroke: "#444444" }));
     if (chance.length) {
       parts.push(svg("rect", { x: box.left, width: box.right - box.left, y: y(chance[1]), height: Math.max(1.5, y(chance[0]) - y(chance[1])),
-        fill: GREY, "fill-opacity": 0.35 }));
+        fill: GRAY, "fill-opacity": 0.35 }));
     }
     for (const [name, value] of beside) {
-      parts.push(svg("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value), stroke: GREY, "stroke-dasharray": "5 3" }));
+      parts.push(svg("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value), stroke: GRAY, "stroke-dasharray": "5 3" }));
       parts.push(label(box.right, y(value) - 7, name, { "text-anchor": "end", "font-size": 11 }));
     }
     const marks = [];
     for (const place of state.conditions) {
       const condition = curves.conditions[place];
       const own = rows.filter((row) => row[0] === place).sort((a, b) => a[1] - b[1]);
-      parts.push(svg("polyline", { points: own.map((row) => `${x(row[1], place)},${y(row[2])}`).join(" "), fill: "none", stroke: GREY }));
+      parts.push(svg("polyline", { points: own.map((row) => `${x(row[1], place)},${y(row[2])}`).join(" "), fill: "none", stroke: GRAY }));
       for (const row of own) {
-        const period = condition.layers.find((each) => each.depth === row[1]).period, shade = colour(data, period);
+        const period = condition.layers.find((each) => each.depth === row[1]).period, shade = color(data, period);
         if (state.intervals && row[3] !== null) {
           parts.push(svg("line", { x1: x(row[1], place), x2: x(row[1], place), y1: y(row[3]), y2: y(row[4]), stroke: shade, "stroke-width": 1.4 }));
         }
@@ -289,7 +289,7 @@
     const periods = [...new Set(curves.conditions.flatMap((each) => each.layers.map((layer) => layer.period)))].sort((a, b) => a - b);
     const key = periods.map((period) => make("span", { class: "explorer-check" }, [
       svg("svg", { width: 16, height: 16, viewBox: "-8 -8 16 16", "aria-hidden": "true", class: "explorer-icon" },
-        [svg("circle", { r: radius(period), fill: colour(data, period) })]), ` ${period} ms`]));
+        [svg("circle", { r: radius(period), fill: color(data, period) })]), ` ${period} ms`]));
     const field = (title, children) => make("fieldset", {}, [make("legend", {}, [title]), ...children]);
     root.replaceChildren(
       make("div", { class: "explorer-controls" }, [

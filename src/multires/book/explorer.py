@@ -1,4 +1,4 @@
-"""The data of the book's model explorer: every model of the registry, and every curve of the models that were analysed."""
+"""The data of the book's model explorer: every model of the registry, and every curve of the models that were analyzed."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def write_page(folder: Path, found: pd.DataFrame, corpus: str, models: str) -> N
     MultiresError
         Where the folder cannot be written.
     """
-    data = {"models": registry(), "curves": curve_data(found, corpus, models), "colours": _colours()}
+    data = {"models": registry(), "curves": curve_data(found, corpus, models), "colors": _colors()}
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = (
         '<div id="explorer-models" class="explorer"></div>\n'
@@ -241,7 +241,7 @@ def _rounded(value: Any) -> float | None:
     return float(f"{value:.5g}") if pd.notna(value) else None
 
 
-def _colours() -> dict[str, str]:
+def _colors() -> dict[str, str]:
     return {
         "20": resolution_colour(0.02),
         "40": resolution_colour(0.04),

@@ -13,6 +13,7 @@ position of a word in the text (in characters, from 1) or the IPA symbol of a ph
 import ctypes
 import json
 import sys
+from typing import Any
 
 SYNCHRONOUS = 2
 PHONEME_EVENTS_IN_IPA_AND_NO_EXIT = 0x0001 | 0x0002 | 0x8000
@@ -42,7 +43,7 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
 
 
-def speak(job: dict) -> tuple[dict, bytes]:
+def speak(job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The header and the samples for a job, as the module's docstring describes them."""
     library = ctypes.CDLL(job["library"])
     sample_rate = library.espeak_Initialize(SYNCHRONOUS, 200, job["data"].encode(), PHONEME_EVENTS_IN_IPA_AND_NO_EXIT)
