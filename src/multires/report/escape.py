@@ -1,0 +1,167 @@
+"""Escape text that comes from outside: names of files, speakers and models, labels, and reasons for skipping a file.
+
+Every place that shows such text uses the function of its format, so that a name is always shown as it is and never
+interpreted. Control characters, which no format can show, are replaced by their escape sequence first.
+"""
+
+from __future__ import annotations
+
+import html as _html
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+LONGEST = 120
+"""Characters that a label or name may have where it is shown; the middle of a longer one is left out."""
+
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
+_MARKDOWN = re.compile(r"[^\w\s,;?/…]|_")
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def visible(text: object, *, longest: int | None = None) -> str:
+    r"""Text on one line in which every character can be seen.
+
+    Control characters, line breaks, marks that reverse the direction of writing, and bytes of a file name that are not
+    UTF-8 become escape sequences such as ``\x1b``.
+
+    Examples
+    --------
+    >>> print(visible("a\x1b[2Jb"))
+    a\x1b[2Jb
+    >>> visible("abcdefghij", longest=5)
+    'ab…ij'
+    """
+    shown = "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+        else character
+        for character in str(text)
+    )
+    if longest is not None and len(shown) > longest:
+        half = (longest - 1) // 2
+        shown = f"{shown[: longest - 1 - half]}…{shown[len(shown) - half :]}"
+    return shown
+
+
+def for_terminal(text: object) -> str:
+    r"""Text without control characters, so that it cannot move the cursor, change colors or set a title.
+
+    Examples
+    --------
+    >>> print(for_terminal("\x1b]0;title\x07"))
+    \x1b]0;title\x07
+    """
+    return visible(text)
+
+
+def for_html(text: object) -> str:
+    """Text for the content or a quoted attribute of an HTML element.
+
+    Examples
+    --------
+    >>> for_html("<img onerror=x>.flac")
+    '&lt;img onerror=x&gt;.flac'
+    """
+    return _html.escape(visible(text), quote=True)
+
+
+def for_markdown(text: object) -> str:
+    """Text for Markdown and MyST, in running text or in the cell of a table.
+
+    Punctuation becomes character references: a backslash would not protect a bar in a table's cell, or a role of MyST.
+
+    Examples
+    --------
+    >>> for_markdown("<b>|$x$")
+    '&#60;b&#62;&#124;&#36;x&#36;'
+    """
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+
+
+def for_latex(text: object) -> str:
+    r"""Text for a LaTeX document.
+
+    Examples
+    --------
+    >>> print(for_latex("50% of $x_1$"))
+    50\% of \$x\_1\$
+    """
+    return "".join(_LATEX.get(character, character) for character in visible(text))
+
+
+def for_figure(text: object, *, longest: int = LONGEST) -> str:
+    r"""Text for a matplotlib label, in which a dollar sign does not begin a formula.
+
+    Examples
+    --------
+    >>> print(for_figure(r"$\frac$"))
+    \$\frac\$
+    """
+    return visible(text, longest=longest).replace("$", r"\$")
+
+
+def for_csv(cell: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula; what is not text stays as it is.
+
+    Examples
+    --------
+    >>> for_csv("=1+1"), for_csv(-1.5), for_csv("-0.5")
+    ("'=1+1", -1.5, '-0.5')
+    """
+    if not isinstance(cell, str) or not _FORMULA.match(cell) or _is_number(cell):
+        return cell
+    return f"'{cell}"
+
+
+def table_for_csv(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose column names and cells are safe to open in a spreadsheet (see `for_csv`)."""
+    safe = table.rename(columns=for_csv)
+    for position, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            safe.isetitem(position, [for_csv(cell) for cell in safe.iloc[:, position]])
+    return safe
+
+
+def styled(table: pd.DataFrame, formats: Mapping[str, str] | None = None, *, precision: int = 3) -> Styler:
+    """A table as HTML without its row numbers, every cell and name escaped.
+
+    Parameters
+    ----------
+    table
+        What to show.
+    formats
+        A format string for each column that needs one.
+    precision
+        Digits after the point of all other numbers.
+    """
+    shown = table.rename(columns=for_html)
+    for position, dtype in enumerate(shown.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            shown.isetitem(
+                position, [cell if _is_missing(cell) else visible(cell) for cell in shown.iloc[:, position]]
+            )
+    renamed = {for_html(name): how for name, how in (formats or {}).items()}
+    style = shown.style.hide(axis="index")
+    return style.format(precision=precision, thousands=",", na_rep="–", escape="html").format(
+        renamed, subset=list(renamed), na_rep="–", escape="html"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_missing(cell: Any) -> bool:
+    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
