@@ -37,27 +37,26 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
-seed = 0  # of synthesis, of the sample of frames, and of everything random
-workspace = "workspace"  # folder that keeps vectors and tables between runs
-models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
-layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
-device = "cpu"  # cpu, cuda or cuda:N
-frames = 0  # frames sampled from each split; 0 for the profile's own number
-utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
+profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+seed: int = 0  # of synthesis, of the sample of frames, and of everything random
+workspace: str = "workspace"  # folder that keeps vectors and tables between runs
+models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers: str = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device: str = "cpu"  # cpu, cuda or cuda:N
+frames: int = 0  # frames sampled from each split; 0 for the profile's own number
+utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.book.parameters import notebook_parameters
 from multires.report import figures, sentences
 
-run = open_run(
-    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None, utterances=utterances or None,
-)  # fmt: skip
+given = notebook_parameters(globals())
+run = open_run(**given.for_run)
 figures.use_style()
 
 # %% [markdown]

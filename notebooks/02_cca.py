@@ -37,32 +37,33 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
-seed = 0  # of synthesis, of the sample of frames, of folds, shuffles and bootstraps
-workspace = "workspace"  # folder that keeps vectors and tables between runs
-models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
-layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
-device = "cpu"  # cpu, cuda or cuda:N, for extraction
-frames = 0  # frames sampled from each split; 0 for the profile's own number
-utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
-views = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
-variant = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
-group_by = "segment"  # what is never on both sides of a split: segment (the original protocol), utterance or speaker
-word_vectors = ""  # file of word vectors in GloVe's text format, or acoustically grounded ones, as a further view
+profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+seed: int = 0  # of synthesis, of the sample of frames, of folds, shuffles and bootstraps
+workspace: str = "workspace"  # folder that keeps vectors and tables between runs
+models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers: str = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device: str = "cpu"  # cpu, cuda or cuda:N, for extraction
+frames: int = 0  # frames sampled from each split; 0 for the profile's own number
+utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
+views: str = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
+variant: str = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
+group_by: str = (
+    "segment"  # what is never on both sides of a split: segment (the original protocol), utterance or speaker
+)
+word_vectors: str = ""  # file of word vectors in GloVe's text format, or acoustically grounded ones, as a further view
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import comparisons, stages
+from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
 
-run = open_run(
-    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None, utterances=utterances or None, views=views or None, variant=variant or None,
-)  # fmt: skip
+given = notebook_parameters(globals())
+run = open_run(**given.for_run)
 figures.use_style()
 
 # %% [markdown]
@@ -98,7 +99,7 @@ figures.use_style()
 # shuffled pairs (the {term}`null baseline`, which is not zero), and the number of segments.
 
 # %%
-cca = stages.cca(run, group_by=group_by, word_vectors=word_vectors)
+cca = stages.cca(run, group_by=given.group_by, word_vectors=given.word_vectors)
 cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
 
 # %% [markdown]
@@ -117,7 +118,7 @@ Markdown(sentences.cca(cca.table))
 # draws.
 
 # %% tags=["hide-input"]
-paired = comparisons.cca_comparisons(run, group_by=group_by, word_vectors=word_vectors)
+paired = comparisons.cca_comparisons(run, group_by=given.group_by, word_vectors=given.word_vectors)
 differences = comparisons.shown(paired.table)
 differences[["model", "against", "view", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3)
 

@@ -37,31 +37,31 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile = "embedded"  # embedded, librispeech or paper; names the run, the models here are real-size in each
-seed = 0  # of weights, input noise and bootstraps; times are measured anew whatever it is
-workspace = "workspace"  # folder that keeps tables between runs
-size = "base"  # small, base, large or xlarge: the size of every model on this page
-setting = "quick"  # quick (under half a minute on 2 free cores at base size) or thorough (up to 60 s of speech, batches, ablations)
-device = "cpu"  # cpu, cuda or cuda:N
-precision = "float32"  # float32, bfloat16 or, on a GPU, float16
-experiment = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
+profile: str = "embedded"  # embedded, librispeech or paper; names the run, the models here are real-size in each
+seed: int = 0  # of weights, input noise and bootstraps; times are measured anew whatever it is
+workspace: str = "workspace"  # folder that keeps tables between runs
+size: str = "base"  # small, base, large or xlarge: the size of every model on this page
+setting: str = "quick"  # quick (under half a minute on 2 free cores at base size) or thorough (up to 60 s of speech, batches, ablations)
+device: str = "cpu"  # cpu, cuda or cuda:N
+precision: str = "float32"  # float32, bfloat16 or, on a GPU, float16
+experiment: str = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.book.parameters import notebook_parameters
 from multires.efficiency import costs, stored_costs
 from multires.experiment.scoring import headline
 from multires.experiment.tables import experiment_tables
 from multires.report.figures import efficiency as charts
 from multires.report.figures.style import use_style
 
-switched = experiment_tables(experiment)
-run = open_run(
-    profile, data=".", seed=seed, workspace=workspace, device=device, efficiency_size=size, efficiency_setting=setting,
-    models="mel", reference_model="mel",  # the profile's own models play no part here: none is fetched
-)  # fmt: skip
+given = notebook_parameters(globals())
+switched = experiment_tables(given.experiment)
+# The profile's own models play no part in this chapter: none is loaded.
+run = open_run(data=".", models="mel", reference_model="mel", **given.for_run)
 use_style()
 
 # %% [markdown]
@@ -101,7 +101,7 @@ use_style()
 # the page says so.
 
 # %%
-efficiency = stages.efficiency(run, precision=precision)
+efficiency = stages.efficiency(run, precision=given.precision)
 efficiency.table[["model", "measure", "part", "duration", "value", "low", "high", "unit", "source"]].sample(
     6, random_state=1
 )
@@ -152,7 +152,9 @@ Markdown(costs.explained(efficiency.table))
 
 # %% tags=["hide-input"]
 kept = stored_costs.stored_costs()
-second = [stages.efficiency(run, precision=p).table for p in stored_costs.precisions(device) if p != precision]
+second = [
+    stages.efficiency(run, precision=p).table for p in stored_costs.precisions(given.device) if p != given.precision
+]
 stored_costs.beside([efficiency.table, *second, *(each.table for each in kept)]).style.hide(axis="index")
 
 # %% tags=["hide-input"]

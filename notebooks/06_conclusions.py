@@ -37,17 +37,17 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
-seed = 0  # of synthesis, samples, folds, clusters, heads and bootstraps
-workspace = "workspace"  # folder that keeps vectors and tables between runs
-models = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
-layers = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
-device = "cpu"  # cpu, cuda or cuda:N
-frames = 0  # frames sampled from each split; 0 for the profile's own number
-utterances = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
-variant = ""  # of CCA: mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
-experiment = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
+profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+seed: int = 0  # of synthesis, samples, folds, clusters, heads and bootstraps
+workspace: str = "workspace"  # folder that keeps vectors and tables between runs
+models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
+layers: str = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empty for all
+device: str = "cpu"  # cpu, cuda or cuda:N
+frames: int = 0  # frames sampled from each split; 0 for the profile's own number
+utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
+variant: str = ""  # of CCA: mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
+experiment: str = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
@@ -55,15 +55,14 @@ from IPython.display import Markdown
 from multires import open_run
 from multires.analysis import stages
 from multires.book import landing
+from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
 from multires.report import verdicts as claims
 
-experiment_tables(experiment)  # a folder without tables is refused before anything is computed
-run = open_run(
-    profile, data=data, seed=seed, workspace=workspace, models=models or None, layers=layers or None, device=device,
-    frames=frames or None, utterances=utterances or None, variant=variant or None,
-)  # fmt: skip
+given = notebook_parameters(globals())
+experiment_tables(given.experiment)  # a folder without tables is refused before anything is computed
+run = open_run(**given.for_run)
 figures.use_style()
 
 # %% [markdown]
@@ -88,7 +87,7 @@ figures.use_style()
 # from models that learned too little to carry it. All these models are small, and none is the paper's.
 
 # %%
-judged = stages.claims(run, experiment)
+judged = stages.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
 heading = f"{run.corpus.name} speech; {sentences.models(stages.cca(run).table)}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))

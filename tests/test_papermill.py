@@ -27,6 +27,7 @@ def test_every_parameter_is_listed_with_its_comment(notebook):
     for name, about in found.items():
         assert about["help"].strip(), f"{name} has no comment"
         assert about["default"] not in (None, "None"), name
+        assert about["inferred_type_name"] in ("int", "str"), name
 
 
 OTHER = {
@@ -74,14 +75,14 @@ def test_every_parameter_reaches_the_run(notebook, name, monkeypatch):
     """
     before = opened(notebook, monkeypatch)
     after = opened(notebook, monkeypatch, **{name: OTHER.get(name, "another")})
-    changed = {key for key in after if after[key] != before[key]}
+    changed = {key for key in after if after[key] != before.get(key)}
     called = {"size": "efficiency_size", "setting": "efficiency_setting"}.get(name, name)
     if changed:
         assert changed == {called}
         assert after[called] == OTHER[name]
     else:
         code = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-        handed = rf"stages\.\w+\([^#]*\b{name}={name}\b|\((?:run, )?{name}\)"
+        handed = rf"stages\.\w+\([^#]*\b{name}=given\.{name}\b|\((?:run, )?given\.{name}\)"
         assert any(re.search(handed, source) for source in code)
 
 
@@ -91,7 +92,9 @@ def test_every_parameter_reaches_the_run(notebook, name, monkeypatch):
     ("parameters", "message"),
     [
         ({"profile": "speech"}, "unknown profile 'speech'"),
-        ({"seed": "abc"}, "seed must be a whole number of at least 0, not 'abc'"),
+        ({"seed": "abc"}, "seed must be a whole number, not 'abc'"),
+        ({"seeds": 3}, "there is no parameter 'seeds' (did you mean seed?): this notebook has profile, data, seed"),
+        ({"layers": 0}, "no layer 0"),
         ({"layers": "encoder.7.7"}, "no layer encoder.7.7"),
         ({"workspace": "/proc/multires"}, "cannot be written"),
     ],

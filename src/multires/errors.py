@@ -1,8 +1,14 @@
 """The one exception whose message is written for the person at the keyboard."""
 
+import difflib
+
 
 class MultiresError(ValueError):
     """Bad input or an environment that cannot serve: one sentence that names the file or parameter and the remedy."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows: the sentence, without the calls that led to it."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def choose(what: str, value: object, known: "list[str] | tuple[str, ...]") -> str:
@@ -15,4 +21,16 @@ def choose(what: str, value: object, known: "list[str] | tuple[str, ...]") -> st
     """
     if isinstance(value, str) and value in known:
         return value
-    raise MultiresError(f"unknown {what} {value!r}: choose one of {', '.join(known)}")
+    raise MultiresError(f"unknown {what} {value!r}{nearest(value, known)}: choose one of {', '.join(known)}")
+
+
+def nearest(value: object, known: "list[str] | tuple[str, ...]") -> str:
+    """`` (did you mean NAME?)`` for the known name that is most like `value`; empty where none is.
+
+    Examples
+    --------
+    >>> nearest("embeded", ["embedded", "paper"])
+    ' (did you mean embedded?)'
+    """
+    found = difflib.get_close_matches(str(value), known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
+from multires.report.escape import table_for_csv
 from multires.runtime.storage import replace_file
 
 COLUMNS = (
@@ -135,7 +136,7 @@ def export(table: pd.DataFrame, path: Path) -> Path:
     MultiresError
         For any other ending, or a place that cannot be written.
     """
-    writers = {".csv": table.to_csv, ".parquet": table.to_parquet}
+    writers = {".csv": table_for_csv(table).to_csv, ".parquet": table.to_parquet}
     if path.suffix not in writers:
         raise MultiresError(f"cannot write {path}: its name must end in .csv or .parquet")
     try:

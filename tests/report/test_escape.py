@@ -6,7 +6,6 @@ import io
 import re
 import unicodedata
 
-import matplotlib.figure
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,9 +13,9 @@ from bs4 import BeautifulSoup
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from matplotlib.cbook import is_math_text
 
 from multires.report import escape
+from multires.report.figures.style import heading, new_figure
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.flac", "$\\frac$", "a$b$c", "\\$x$", "=1+1", "@SUM(A1)", "-1+cmd|' /C calc'!A0",
@@ -26,7 +25,9 @@ HOSTILE = [
 
 unhurried = settings(deadline=None, max_examples=40)  # the machine may be busy
 
-texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40), st.text("<>&$\\{}[]()`*_#|=+-@\"'\x1b\n a1", max_size=30))
+texts = st.one_of(
+    st.sampled_from(HOSTILE), st.text(max_size=40), st.text("<>&$\\{}[]()`*_#|=+-@\"'\x1b\n a1", max_size=30)
+)
 
 
 tabular = texts.filter(lambda text: not re.search(r"[\ud800-\udfff]", text))
@@ -67,6 +68,9 @@ def test_markdown_shows_the_text_in_a_sentence_and_in_a_table(text):
     soup = BeautifulSoup(shown, "html.parser")
     assert [node.name for node in soup.find_all()] == ["p"]
     assert " ".join(soup.get_text().split()) == " ".join(f"Name {plain(text)} end".split())
+    first = BeautifulSoup(parser.render(f"{escape.for_markdown(text)} end"), "html.parser")
+    assert {node.name for node in first.find_all()} == {"p"}
+    assert " ".join(first.get_text().split()) == " ".join(f"{plain(text)} end".split())
     row = BeautifulSoup(parser.render(f"|a|b|\n|---|---|\n|x{escape.for_markdown(text)}|2|\n"), "html.parser")
     cells = row.select("tbody td")
     assert len(cells) == 2
@@ -85,11 +89,11 @@ def test_latex_has_no_bare_special_character(text):
 @unhurried
 @given(texts)
 def test_a_figure_shows_the_text_and_no_formula(text):
+    figure, axes = new_figure()
     label = escape.for_figure(text)
-    assert not is_math_text(label)
-    figure = matplotlib.figure.Figure()
-    written = figure.text(0, 0, label)
-    assert written._preprocess_math(label) == (escape.visible(text, longest=escape.LONGEST), False)
+    title = axes.flat[0].set_title(label)
+    assert title._preprocess_math(label) == (escape.visible(text, longest=escape.LONGEST), False)
+    heading(figure, text)
     if text.isascii():
         figure.canvas.draw()
 
@@ -98,7 +102,7 @@ def test_a_figure_shows_the_text_and_no_formula(text):
 @given(tabular)
 def test_a_csv_cell_is_no_formula_and_survives(text):
     written = escape.table_for_csv(pd.DataFrame({text: [text]}, dtype=object)).to_csv(index=False)
-    for row in csv.reader(io.StringIO(written)):
+    for row in csv.reader(io.StringIO(written, newline="")):
         for cell in row:
             assert cell in (text, f"'{text}")
             assert not re.match(r"[=+\-@\t\r]", cell) or re.fullmatch(r"[+-]?[\d._]*(e[+-]?\d+)?|[+-](inf|nan|infinity)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multires.errors import MultiresError
+from multires.report.escape import for_markdown, for_terminal
 
 
 def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True) -> str:
@@ -24,14 +26,15 @@ def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True
         Whether each row ends in a link to its chapter, from the root of the book.
     """
     lines = [
-        f"**{heading}**", "",
+        f"**{for_markdown(heading)}**", "",
         "| The paper's claim | Evidence from | Effect, with 95 % interval | Verdict |", "|---|---|---|---|",
     ]  # fmt: skip
     for _, part in summary.groupby("claim", sort=True):
         title = str(part.iloc[0]["title"])
         for row in part.itertuples():
             link = f" [More](/notebooks/{row.chapter})" if linked else ""
-            lines.append(f"| {title} | {row.source} | {_effect(row)} | **{row.verdict}**{link} |")
+            effect = _effect(row, for_markdown)
+            lines.append(f"| {for_markdown(title)} | {for_markdown(row.source)} | {effect} | **{row.verdict}**{link} |")
             title = ""
     return "\n".join(lines) + "\n"
 
@@ -40,19 +43,22 @@ def verdict_lines(summary: pd.DataFrame) -> str:
     """The same for a terminal: each claim, and below it a line a source with verdict and effect."""
     lines = []
     for _, part in summary.groupby("claim", sort=True):
-        lines += ["", str(part.iloc[0]["title"])]
+        lines += ["", for_terminal(part.iloc[0]["title"])]
         source, verdict = part["source"].str.len().max(), part["verdict"].str.len().max()
-        lines += [f"  {row.source:<{source}}  {row.verdict:<{verdict}}  {_effect(row)}" for row in part.itertuples()]
+        lines += [
+            f"  {row.source:<{source}}  {row.verdict:<{verdict}}  {_effect(row, for_terminal)}"
+            for row in part.itertuples()
+        ]
     return "\n".join(lines[1:])
 
 
-def _effect(row: Any) -> str:
+def _effect(row: Any, escape: Callable[[object], str]) -> str:
     if pd.isna(row.value):
-        return str(row.sentence)
+        return escape(row.sentence)
     said = f"{row.value:.2f}" if row.claim == 3 else f"{row.value:+.3f}"
     if pd.notna(row.low):
         said += f" [{row.low:.2f}, {row.high:.2f}]" if row.claim == 3 else f" [{row.low:+.3f}, {row.high:+.3f}]"
-    return f"{row.evidence}: {said}"
+    return f"{escape(row.evidence)}: {said}"
 
 
 def write_landing(folder: Path, markdown: str, figure: Figure, alt: str) -> None:

@@ -10,16 +10,18 @@ import html as _html
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 LONGEST = 120
 """Characters that a label or name may have where it is shown; the middle of a longer one is left out."""
 
 _FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
-_MARKDOWN = re.compile(r"[^\w\s,;?/…]|_")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&|~$^]|^[#\-+=%:!\"'()]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=^\d\d\d)[.)]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -98,14 +100,14 @@ def for_latex(text: object) -> str:
 
 
 def for_figure(text: object, *, longest: int = LONGEST) -> str:
-    r"""Text for a matplotlib label, in which a dollar sign does not begin a formula.
+    r"""Text for a label in a figure of `multires.report.figures`, whose style reads no text as a formula.
 
     Examples
     --------
-    >>> print(for_figure(r"$\frac$"))
-    \$\frac\$
+    >>> print(for_figure("$x$\x07"))
+    $x$\x07
     """
-    return visible(text, longest=longest).replace("$", r"\$")
+    return visible(text, longest=longest)
 
 
 def for_csv(cell: Any) -> Any:
@@ -145,9 +147,7 @@ def styled(table: pd.DataFrame, formats: Mapping[str, str] | None = None, *, pre
     shown = table.rename(columns=for_html)
     for position, dtype in enumerate(shown.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
-            shown.isetitem(
-                position, [cell if _is_missing(cell) else visible(cell) for cell in shown.iloc[:, position]]
-            )
+            shown.isetitem(position, [cell if _is_missing(cell) else visible(cell) for cell in shown.iloc[:, position]])
     renamed = {for_html(name): how for name, how in (formats or {}).items()}
     style = shown.style.hide(axis="index")
     return style.format(precision=precision, thousands=",", na_rep="–", escape="html").format(

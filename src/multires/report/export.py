@@ -17,6 +17,7 @@ from multires.analysis.run import Result, Run
 from multires.efficiency import costs
 from multires.errors import MultiresError, choose
 from multires.report import figures, sentences
+from multires.report.escape import for_latex, for_markdown
 from multires.report.figures import efficiency as charts
 from multires.results import export
 
@@ -89,7 +90,8 @@ def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, on
             entries.append(f"## {section.title}\n\n" + "".join(f"- [{path.name}]({path.name})\n" for path in written))
         index = place / "index.md"
         heading = (
-            f"# {run.profile.name}, seed {run.seed}: {corpus} speech\n\nModels: {', '.join(run.profile.models)}.\n\n"
+            f"# {run.profile.name}, seed {run.seed}: {for_markdown(corpus)} speech\n\n"
+            f"Models: {', '.join(map(for_markdown, run.profile.models))}.\n\n"
         )
         index.write_text(heading + "\n".join(entries), encoding="utf-8")
     except OSError as error:
@@ -131,14 +133,10 @@ def latex(table: pd.DataFrame, caption: str, label: str) -> str:
     aligned = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in table.dtypes)
     return str(
         table.to_latex(
-            index=False, escape=True, caption=_escaped(caption), label=f"tab:{label}", column_format=aligned,
+            index=False, escape=True, caption=for_latex(caption), label=f"tab:{label}", column_format=aligned,
             float_format="%.3f", na_rep="",
         )
     )  # fmt: skip
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", r"\&").replace("%", r"\%").replace("_", r"\_")
 
 
 def _models(table: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from multires.corpus.utterance import Corpus
 from multires.experiment.statistics import TASKS
 from multires.experiment.tables import ExperimentTables
+from multires.report.escape import for_markdown
 from multires.report.verdicts import THIS_RUN, Effect, paired_effect
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
@@ -53,13 +54,13 @@ def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
     """What there is to look at and what could not be used."""
     total = summary.sum(numeric_only=True)
     text = (
-        f"In all {total['minutes']:.0f} minutes of {speech.name} speech with {total['phones']:,.0f} phones and "
+        f"In all {total['minutes']:.0f} minutes of {for_markdown(speech.name)} speech with {total['phones']:,.0f} phones and "
         f"{total['words']:,.0f} words. {total['without alignment']:.0f} utterances have no alignment and give frames "
         f"only; {len(speech.skipped)} files or alignments are missing or could not be read"
     )
     if not len(speech.skipped):
         return text + "."
-    shown = "; ".join(f"{file}: {reason}" for file, reason in speech.skipped[:3])
+    shown = "; ".join(f"{for_markdown(file)}: {for_markdown(reason)}" for file, reason in speech.skipped[:3])
     return f"{text}: {shown}{' and others, named in the provenance of every table' if len(speech.skipped) > 3 else ''}."
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Utterance
+from multires.report.escape import for_figure
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, new_figure, resolution_colour, text_colour
 
@@ -34,7 +35,7 @@ def utterance(example: Utterance, *, corpus: str, seconds: float = 1.6) -> Figur
     top, bottom = axes.flat
     top.imshow(values, origin="lower", aspect="auto", cmap="Greys", extent=(0, values.shape[1] * _HOP, 0, 80))
     top.set_ylabel("mel band")
-    top.set_title(f"{corpus}: utterance {example.id}", loc="left")
+    top.set_title(for_figure(f"{corpus}: utterance {example.id}", longest=70), loc="left")
     rows = {"word": 4.4, "phone": 3.4}
     for name, segments in (("word", example.words or ()), ("phone", phones)):
         for segment in segments:
@@ -46,7 +47,7 @@ def utterance(example: Utterance, *, corpus: str, seconds: float = 1.6) -> Figur
                 )
                 if (segment.end - segment.start) > 0.05 * (1.3 if name == "phone" else 1):
                     bottom.text(
-                        (max(segment.start, start) + min(segment.end, end)) / 2, rows[name] + 0.4, segment.label,
+                        (max(segment.start, start) + min(segment.end, end)) / 2, rows[name] + 0.4, for_figure(segment.label, longest=16),
                         ha="center", va="center", fontsize="x-small", clip_on=True,
                     )  # fmt: skip
     for row, (period, colour) in enumerate(RESOLUTION_COLOURS.items()):
@@ -79,7 +80,7 @@ def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
                       transform=axis.transAxes, ha="right", va="center")  # fmt: skip
         axis.set_ylabel(f"{unit}s")
         axis.set_xlabel(f"duration (s); the last bar holds all longer than {limit:.2g} s")
-    axes.flat[0].set_title(f"{corpus}: {(segments['unit'] == 'phone').sum():,} phones", loc="left")
+    axes.flat[0].set_title(f"{for_figure(corpus)}: {(segments['unit'] == 'phone').sum():,} phones", loc="left")
     axes.flat[1].set_title(f"{(segments['unit'] == 'word').sum():,} words", loc="left")
     return figure
 

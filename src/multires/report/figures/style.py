@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from multires.report.escape import visible
+
 RESOLUTION_COLOURS: dict[float, str] = {0.02: "#00477E", 0.04: "#BF4F00", 0.08: "#2AA58A"}
 """By frame period in seconds: the hues of Okabe and Ito, which colour-blind readers can tell apart, the coarser the lighter,
 so that they are apart in greyscale too."""
@@ -53,6 +55,7 @@ def use_style() -> None:
             "legend.frameon": False,
             "font.size": 11,
             "text.color": "#222222",
+            "text.parse_math": False,  # names and labels may hold dollar signs
             "grid.color": "#E4E4E4",
             "grid.linewidth": 0.8,
             "lines.linewidth": 1.8,
@@ -84,7 +87,7 @@ def new_figure(
 
 def heading(figure: Figure, *parts: str) -> None:
     """The figure's title from what it is about, in as many lines as the page's width asks for."""
-    if text := "; ".join(part for part in parts if part):
+    if text := "; ".join(visible(part) for part in parts if part):
         figure.suptitle(fill(text, 76), x=0.01, ha="left", fontsize="medium")
 
 
