@@ -90,7 +90,7 @@ def student_interval(values: npt.ArrayLike, level: float = LEVEL) -> StudentInte
     Examples
     --------
     >>> found = student_interval([1.0, 2.0, 3.0])
-    >>> round(found.low, 3), round(found.high, 3)
+    >>> round(float(found.low), 3), round(float(found.high), 3)
     (-0.484, 4.484)
     """
     values = np.asarray(values, dtype=np.float64)
