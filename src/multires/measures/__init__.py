@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, resampling_clusters
     from multires.measures.cca import CCA, SHUFFLED, VARIANTS, cca_score, cca_scores
     from multires.measures.cca_result import CCAResult, CCATrial
-    from multires.measures.cka import linear_cka
+    from multires.measures.cka import debiased_cka, linear_cka
     from multires.measures.folds import assign_folds, choose_trials
     from multires.measures.kmeans import KMeans, fit_kmeans
     from multires.measures.mutual_information import MIResult, MIRun
     from multires.measures.resolution import Frames, frame_spans, match_resolution
     from multires.measures.rows import Pieces
+    from multires.measures.similarity_map import SimilarityMap, cca_map, cka_map
     from multires.measures.statistics import CCAStatistics, Moments
+    from multires.measures.units import UnitResult, unit_scores
 
 __all__ = [
     "CCA",
@@ -33,16 +35,22 @@ __all__ = [
     "MIRun",
     "Moments",
     "Pieces",
+    "SimilarityMap",
+    "UnitResult",
     "assign_folds",
+    "cca_map",
     "cca_score",
     "cca_scores",
     "choose_trials",
+    "cka_map",
+    "debiased_cka",
     "dtw_distances",
     "fit_kmeans",
     "frame_spans",
     "linear_cka",
     "match_resolution",
     "resampling_clusters",
+    "unit_scores",
 ]
 
 _MODULES = {
@@ -51,13 +59,15 @@ _MODULES = {
     "bootstrap": ("MIN_CLUSTERS", "Bootstrap", "resampling_clusters"),
     "cca": ("CCA", "SHUFFLED", "VARIANTS", "cca_score", "cca_scores"),
     "cca_result": ("CCAResult", "CCATrial"),
-    "cka": ("linear_cka",),
+    "cka": ("debiased_cka", "linear_cka"),
     "folds": ("assign_folds", "choose_trials"),
     "kmeans": ("KMeans", "fit_kmeans"),
     "mutual_information": ("MIResult", "MIRun"),
     "resolution": ("Frames", "frame_spans", "match_resolution"),
     "rows": ("Pieces",),
+    "similarity_map": ("SimilarityMap", "cca_map", "cka_map"),
     "statistics": ("CCAStatistics", "Moments"),
+    "units": ("UnitResult", "unit_scores"),
 }
 
 

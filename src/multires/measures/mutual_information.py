@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
-from scipy import sparse
-from scipy.special import xlogy
+from jaxtyping import Float
 from sklearn.metrics import adjusted_mutual_info_score
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, code_clusters, draw_weights, summarize
+from multires.measures.contingency import Contingency, code_labels, entropies
 from multires.measures.kmeans import fit_kmeans
 from multires.measures.rows import Pieces
-from multires.measures.statistics import indicator, said
+from multires.measures.statistics import said
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def mutual_informations(
     if not len(seeds):
         raise MultiresError("seeds is empty: give at least one")
     rows = len(evaluation)
-    coded = {view: _code_labels(values, rows, view, name) for view, values in labels.items()}
+    coded = {view: code_labels(values, rows, view, name) for view, values in labels.items()}
     names, cluster_of_row = code_clusters(resample_by, rows, name)
     clusterings = []
     for seed in seeds:
@@ -203,7 +202,7 @@ def mutual_informations(
         partitions = [clusters for _, _, clusters in clusterings]
         results[view] = MIResult(
             runs=runs,
-            label_entropy=_entropy(np.bincount(codes)),
+            label_entropy=float(entropies(np.bincount(codes).astype(np.float64))),
             baseline=_shuffled(partitions, codes, int(seeds[0])),
             bootstrap=_bootstrap(runs, partitions, codes, names, cluster_of_row, replicates, level),
             n=rows,
@@ -215,50 +214,26 @@ def mutual_informations(
     return results
 
 
-def _code_labels(values: npt.ArrayLike, rows: int, view: str, name: str) -> Int[np.ndarray, " rows"]:
-    values = np.asarray(values)
-    if values.shape != (rows,):
-        raise MultiresError(f"{said(name)}{view} has shape {values.shape}: give one label for each of the {rows} rows")
-    known, codes = np.unique(values, return_inverse=True)
-    if len(known) < 2:
-        raise MultiresError(f"{said(name)}{view} has {len(known)} label(s): mutual information needs at least two")
-    return codes
-
-
-def _entropy(counts: np.ndarray) -> float:
-    """Plug-in entropy of counts, in bits."""
-    counts = counts[counts > 0]
-    total = counts.sum()
-    return float(np.log2(total) - counts @ np.log2(counts) / total)
-
-
-def _pairs(clusters: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Index of each row among the (cluster, label) pairs that occur, and the cluster and label of each pair."""
-    keys, pair_of_row = np.unique(clusters * (codes.max() + 1) + codes, return_inverse=True)
-    return pair_of_row, keys // (codes.max() + 1), keys % (codes.max() + 1)
-
-
-def _information(
-    pair_counts: np.ndarray, cluster_of_pair: np.ndarray, label_of_pair: np.ndarray
-) -> tuple[float, float]:
+def _information(contingency: Contingency, counts: np.ndarray) -> tuple[float, float]:
     """Mutual information in bits, and the label entropy."""
-    labels = _entropy(np.bincount(label_of_pair, pair_counts))
-    return _entropy(np.bincount(cluster_of_pair, pair_counts)) + labels - _entropy(pair_counts), labels
+    by_unit, by_label = contingency.sums()
+    labels = float(entropies(by_label @ counts))
+    return float(entropies(by_unit @ counts)) + labels - float(entropies(counts)), labels
 
 
-def _run(seed: int, clusters: np.ndarray, codes: np.ndarray, inertia: float) -> MIRun:
-    pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
-    counts = np.bincount(pair_of_row).astype(np.float64)
-    bits, entropy = _information(counts, cluster_of_pair, label_of_pair)
-    bias = (len(counts) - len(np.unique(clusters)) - len(np.unique(codes)) + 1) / (2 * len(codes) * np.log(2))
-    largest = np.zeros(clusters.max() + 1)
-    np.maximum.at(largest, cluster_of_pair, counts)
+def _run(seed: int, units: np.ndarray, codes: np.ndarray, inertia: float) -> MIRun:
+    contingency = Contingency.of(units, codes)
+    counts = contingency.counts
+    bits, entropy = _information(contingency, counts)
+    bias = (len(counts) - len(np.unique(units)) - len(np.unique(codes)) + 1) / (2 * len(codes) * np.log(2))
+    largest = np.zeros(units.max() + 1)
+    np.maximum.at(largest, contingency.unit, counts)
     return MIRun(
         seed=seed,
         bits=bits,
         corrected=float(bits - bias),
         normalised=bits / entropy,
-        adjusted=float(adjusted_mutual_info_score(codes, clusters)),
+        adjusted=float(adjusted_mutual_info_score(codes, units)),
         purity=float(largest.sum() / len(codes)),
         inertia=inertia,
     )
@@ -268,9 +243,9 @@ def _shuffled(partitions: list[np.ndarray], codes: np.ndarray, seed: int) -> flo
     """Mean normalized mutual information with shuffled labels, over the clusterings."""
     rng = np.random.default_rng([seed, len(codes)])
     values = []
-    for clusters in partitions:
-        pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, rng.permutation(codes))
-        bits, entropy = _information(np.bincount(pair_of_row).astype(np.float64), cluster_of_pair, label_of_pair)
+    for units in partitions:
+        contingency = Contingency.of(units, rng.permutation(codes))
+        bits, entropy = _information(contingency, contingency.counts)
         values.append(bits / entropy)
     return float(np.mean(values))
 
@@ -289,7 +264,7 @@ def _bootstrap(
         return None
     seed = runs[0].seed
     draws = draw_weights(len(names), replicates, seed)
-    values = np.stack([_replicates(clusters, codes, cluster_of_row, draws) for clusters in partitions])
+    values = np.stack([_replicates(units, codes, cluster_of_row, draws) for units in partitions])
     value = float(np.mean([run.normalised for run in runs]))
     return summarize(value, values.mean(axis=0), names, seed, level)
 
@@ -302,26 +277,18 @@ _NOTHING = 1e-9
 
 
 def _replicates(
-    clusters: np.ndarray, codes: np.ndarray, cluster_of_row: np.ndarray, draws: Float[np.ndarray, "replicates clusters"]
+    units: np.ndarray, codes: np.ndarray, cluster_of_row: np.ndarray, draws: Float[np.ndarray, "replicates clusters"]
 ) -> Float[np.ndarray, " replicates"]:
     """Normalized mutual information in each resample; NaN if all its labels are equal."""
-    pair_of_row, cluster_of_pair, label_of_pair = _pairs(clusters, codes)
-    ones = np.ones(len(codes))
-    counts = sparse.csr_matrix((ones, (pair_of_row, cluster_of_row)), shape=(len(cluster_of_pair), draws.shape[1]))
-    by_cluster = indicator(cluster_of_pair, int(clusters.max()) + 1)
-    by_label = indicator(label_of_pair, int(codes.max()) + 1)
+    contingency = Contingency.of(units, codes)
+    counts = contingency.counts_by_cluster(cluster_of_row, draws.shape[1])
+    by_unit, by_label = contingency.sums()
     values = np.empty(len(draws))
-    at_once = max(1, _DRAWN // len(cluster_of_pair))
+    at_once = max(1, _DRAWN // len(contingency.unit))
     for first in range(0, len(draws), at_once):
         pairs = counts @ draws[first : first + at_once].T
-        labels = _entropies(by_label @ pairs)
-        bits = _entropies(by_cluster @ pairs) + labels - _entropies(pairs)
+        labels = entropies(by_label @ pairs)
+        bits = entropies(by_unit @ pairs) + labels - entropies(pairs)
         with np.errstate(invalid="ignore"):
             values[first : first + at_once] = np.where(labels > _NOTHING, bits / labels, np.nan)
     return values
-
-
-def _entropies(counts: Float[np.ndarray, "values columns"]) -> Float[np.ndarray, " columns"]:
-    """Plug-in entropy of each column of counts, in bits."""
-    total = counts.sum(axis=0)
-    return np.log2(total) - xlogy(counts, counts).sum(axis=0) / (total * np.log(2))
