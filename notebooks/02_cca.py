@@ -48,9 +48,7 @@ frames: int = 0  # frames sampled from each split; 0 for the profile's own numbe
 utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 views: str = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
 variant: str = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
-group_by: str = (
-    "segment"  # what is never on both sides of a split: segment (the original protocol), utterance or speaker
-)
+group_by: str = "segment"  # never on both sides of a split: segment (original protocol), utterance or speaker
 word_vectors: str = ""  # file of word vectors in GloVe's text format, or acoustically grounded ones, as a further view
 
 # %% tags=["hide-input"]

@@ -41,10 +41,10 @@ profile: str = "embedded"  # embedded, librispeech or paper; names the run, the 
 seed: int = 0  # of weights, input noise and bootstraps; times are measured anew whatever it is
 workspace: str = "workspace"  # folder that keeps tables between runs
 size: str = "base"  # small, base, large or xlarge: the size of every model on this page
-setting: str = "quick"  # quick (under half a minute on 2 free cores at base size) or thorough (up to 60 s of speech, batches, ablations)
+setting: str = "quick"  # quick, or thorough (up to 60 s of speech, batches, ablations)
 device: str = "cpu"  # cpu, cuda or cuda:N
 precision: str = "float32"  # float32, bfloat16 or, on a GPU, float16
-experiment: str = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
+experiment: str = ""  # folder of your own controlled experiment; empty for the one in the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown

@@ -47,7 +47,7 @@ frames: int = 0  # frames sampled from each split; 0 for the profile's own numbe
 utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 probe_instances: int = 0  # segments that train or test a probe at most; 0 for the profile's own number
 variant: str = ""  # of CCA: mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
-experiment: str = ""  # folder of your own run of the controlled experiment; empty, and for corpora it lacks, the one that comes with the package
+experiment: str = ""  # folder of your own controlled experiment; empty for the one in the package
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown
