@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multires.features.pooling import frame_range, pool, serves
+from multires.features.pooling import StreamingPool, frame_range, pool, serves
 from tests.features.ramp import Ramp
 
 PERIODS = st.sampled_from([0.01, 0.02, 0.04, 0.08])
@@ -45,3 +45,16 @@ def test_a_coarse_layer_has_no_fine_frames():
     assert not serves(middle, "frame20")
     assert serves(middle, "frame40")
     assert serves(middle, "phone")
+
+
+@settings(deadline=None)
+@given(st.integers(1, 80), st.lists(st.integers(0, 80), max_size=5), PERIODS, st.integers(0, 2**32 - 1))
+def test_frames_in_parts_have_the_means_of_all_at_once(frames, cuts, period, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((frames, 3)).astype(np.float32)
+    start = rng.uniform(0, 1.2 * frames * period, 9)
+    end = start + rng.uniform(0.001, 2.0, 9)
+    means = StreamingPool(start, end, period, 3)
+    for part in np.split(values, sorted(cuts)):
+        means.add(part)
+    np.testing.assert_allclose(means.finish(), pool(values, start, end, period), rtol=1e-5, atol=1e-6)

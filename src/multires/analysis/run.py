@@ -24,6 +24,7 @@ from multires.features.segments import segment_table
 from multires.features.shared import SharedTable
 from multires.features.sources import NamedModel, fingerprint
 from multires.features.store import FeatureStore
+from multires.features.windows import windowed
 from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
@@ -254,7 +255,8 @@ class Run:
     ) -> Result:
         table = compute()
         more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
-        source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more)
+        long = windowed(self.corpus) if corpus else {}
+        source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more, **long)
         write_table(table, path, source)
         return Result(read_table(path)[0], source, path)  # as every later run sees it, types included
 

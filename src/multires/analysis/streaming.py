@@ -23,6 +23,7 @@ from multires.features.batching import batches, pad, runs
 from multires.features.extract import choose_layers
 from multires.features.pooling import pool
 from multires.features.sources import fingerprint
+from multires.features.windows import is_long, run_whole
 from multires.measures.bootstrap import resampling_clusters
 from multires.measures.cca import CCA, SHUFFLED
 from multires.measures.cca_result import CCAResult
@@ -292,7 +293,9 @@ class _Count:
         models = {name: source() for name, source in self.sources.items()} | {"mel": LogMel()}
         running = {name: found.to(self.device).eval() for name, found in models.items()}
         for chunk in share.chunks:
-            for batch in batches(chunk, lambda i: share.utterances[i].duration, self.batch_seconds):
+            long = [[i] for i in chunk if is_long(share.utterances[i])]
+            short = [i for i in chunk if not is_long(share.utterances[i])]
+            for batch in [*long, *batches(short, lambda i: share.utterances[i].duration, self.batch_seconds)]:
                 utterances = [share.utterances[i] for i in batch]
                 statistics.update(share.plan, _outputs(running, utterances, self.device), batch)
                 self.tick(round(sum(utterance.duration for utterance in utterances)))
@@ -830,13 +833,16 @@ def _elsewhere(sizes: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 def _outputs(
     models: Mapping[str, LayeredModel], utterances: Sequence[Utterance], device: str
 ) -> list[dict[str, dict[str, np.ndarray]]]:
-    """For every utterance the frames of every model's layers."""
+    """For every utterance the frames of every model's layers; a long utterance is alone, and run in windows."""
     audio = [utterance.audio for utterance in utterances]
     waveforms, lengths = pad(audio)
     found: list[dict[str, dict[str, np.ndarray]]] = [{} for _ in utterances]
     for name, model in models.items():
-        with torch.inference_mode():
-            outputs = model(waveforms.to(device), lengths.to(device))
+        if is_long(utterances[0]):
+            outputs = run_whole(model, audio[0], device)
+        else:
+            with torch.inference_mode():
+                outputs = model(waveforms.to(device), lengths.to(device))
         for row, each in enumerate(found):
             each[name] = {layer: frames.float().cpu().numpy() for layer, frames in outputs.utterance(row).items()}
             if short := [layer for layer, frames in each[name].items() if not len(frames)]:

@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from tqdm.auto import tqdm
 
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
 from multires.features.batching import batches, pad, runs
-from multires.features.pooling import pool, serves
+from multires.features.pooling import StreamingPool, pool, serves
 from multires.features.segments import UNITS
 from multires.features.store import FeatureStore, is_whole, shard_path, write_shard
+from multires.features.windows import is_long, run_windows
 from multires.models.layers import Layer, LayeredModel
 from multires.runtime import storage
 from multires.runtime.engine import LOCAL, Engine
@@ -52,9 +54,10 @@ def extract(
     layers
         Names of the layers to keep; all where None.
     device, batch_seconds
-        Where to run, and how much (padded) audio at a time.
+        Device, and seconds of audio in a batch, padding included. An utterance above
+        `multires.features.windows.LONG_SECONDS` is run alone, in windows.
     engine, source
-        What works on the shards, and how its workers get the model; where None, the model itself is sent to them.
+        Executes the shards; returns the model in its workers. Without `source`, the model itself is sent to them.
 
     Raises
     ------
@@ -129,11 +132,11 @@ class Extraction:
     Attributes
     ----------
     source
-        Gives the model, the same one each time, so that it stays loaded from shard to shard.
+        Returns the model, the same one each time, so that it stays loaded from shard to shard.
     layers, path, device, batch_seconds
         As in `extract`.
     tick
-        Is told the seconds of audio after each batch.
+        Called with the seconds of audio of each batch when it is done.
     """
 
     source: Callable[[], LayeredModel]
@@ -166,11 +169,13 @@ def run_shard(
     device: str,
     batch_seconds: float,
     tick: Callable[[int], object],
-) -> dict[str, dict[str, np.ndarray]]:
-    """Vectors by unit and layer, rows in the order of the utterances."""
+) -> Vectors:
+    """Vectors by unit and layer, rows in the order of the utterances; long utterances are run in windows."""
     times = _times(shard.rows)
-    pooled: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for batch in batches(shard.utterances, duration, batch_seconds):
+    pooled: dict[str, Vectors] = {}
+    for utterance in filter(is_long, shard.utterances):
+        pooled[utterance.id] = _pool_in_windows(utterance, model, layers, times[utterance.id], device, tick)
+    for batch in batches((u for u in shard.utterances if not is_long(u)), duration, batch_seconds):
         waveforms, lengths = pad([utterance.audio for utterance in batch])
         with torch.inference_mode():
             outputs = model(waveforms.to(device), lengths.to(device))
@@ -178,7 +183,7 @@ def run_shard(
             frames = outputs.utterance(row)
             pooled[utterance.id] = _pool_utterance(utterance, frames, layers, times[utterance.id])
         tick(round(lengths.sum().item() / SAMPLE_RATE))
-    merged: dict[str, dict[str, np.ndarray]] = {}
+    merged: Vectors = {}
     for unit in UNITS:
         for layer in layers:
             parts = [
@@ -188,6 +193,9 @@ def run_shard(
                 merged.setdefault(unit, {})[layer.name] = np.concatenate(parts)
     return merged
 
+
+Vectors = dict[str, dict[str, np.ndarray]]
+"""By unit and layer, shape (segments, dim)."""
 
 Times = dict[str, tuple[np.ndarray, np.ndarray]]
 """Starts and ends of an utterance's segments by unit."""
@@ -203,21 +211,59 @@ def _times(rows: pd.DataFrame) -> dict[str, Times]:
 
 def _pool_utterance(
     utterance: Utterance, frames: Mapping[str, torch.Tensor], layers: Sequence[Layer], times: Times
-) -> dict[str, dict[str, np.ndarray]]:
-    vectors: dict[str, dict[str, np.ndarray]] = {}
+) -> Vectors:
+    vectors: Vectors = {}
     for layer in layers:
-        values = frames[layer.name].float().cpu().numpy()
-        if not len(values):
-            raise MultiresError(f"{utterance.id}: too short ({utterance.duration:.3f} s) for a frame at {layer.name}")
-        if not np.isfinite(values).all():
-            raise MultiresError(f"{utterance.id}: layer {layer.name} gave NaN or infinity; check the audio and weights")
+        values = _checked(utterance, layer, frames[layer.name])
         # All units at once: summing the frames takes longer than all that follows.
-        units = [unit for unit in times if serves(layer, unit)]
-        if not units:
-            continue
-        start, end = (np.concatenate([times[unit][side] for unit in units]) for side in (0, 1))
-        pooled = pool(values, start, end, layer.frame_period)
-        bounds = np.cumsum([len(times[unit][0]) for unit in units])
-        for unit, part in zip(units, np.split(pooled, bounds[:-1]), strict=True):
-            vectors.setdefault(unit, {})[layer.name] = part
+        if units := [unit for unit in times if serves(layer, unit)]:
+            _divide(pool(values, *_joined(times, units), layer.frame_period), layer, times, units, vectors)
     return vectors
+
+
+def _pool_in_windows(
+    utterance: Utterance,
+    model: LayeredModel,
+    layers: Sequence[Layer],
+    times: Times,
+    device: str,
+    tick: Callable[[int], object],
+) -> Vectors:
+    served = {layer: [unit for unit in times if serves(layer, unit)] for layer in layers}
+    means = {
+        layer: StreamingPool(*_joined(times, units), layer.frame_period, layer.dim)
+        for layer, units in served.items()
+        if units
+    }
+    for window in run_windows(model, utterance.audio, device):
+        for layer, each in means.items():
+            each.add(_checked(utterance, layer, window[layer.name].frames))
+        finest = min(layers, key=lambda layer: layer.frame_period)
+        tick(round(len(window[finest.name].frames) * finest.frame_period))
+    vectors: Vectors = {}
+    for layer, each in means.items():
+        _divide(each.finish(), layer, times, served[layer], vectors)
+    return vectors
+
+
+def _checked(utterance: Utterance, layer: Layer, frames: torch.Tensor) -> Float[np.ndarray, "frames dim"]:
+    values: np.ndarray = frames.float().cpu().numpy()
+    if not len(values):
+        raise MultiresError(f"{utterance.id}: too short ({utterance.duration:.3f} s) for a frame at {layer.name}")
+    if not np.isfinite(values).all():
+        raise MultiresError(f"{utterance.id}: layer {layer.name} gave NaN or infinity; check the audio and weights")
+    return values
+
+
+def _joined(times: Times, units: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    start, end = (np.concatenate([times[unit][side] for unit in units]) for side in (0, 1))
+    return start, end
+
+
+def _divide(
+    pooled: Float[np.ndarray, "segments dim"], layer: Layer, times: Times, units: Sequence[str], vectors: Vectors
+) -> None:
+    """Put the rows of each unit, which `_joined` put one after another, to the vectors."""
+    bounds = np.cumsum([len(times[unit][0]) for unit in units])
+    for unit, part in zip(units, np.split(pooled, bounds[:-1]), strict=True):
+        vectors.setdefault(unit, {})[layer.name] = part

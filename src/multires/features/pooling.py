@@ -72,3 +72,66 @@ def pool(
 def serves(layer: Layer, unit: str) -> bool:
     """True if the frames of a layer are fine enough for a kind of segment: a 40 ms layer has no 20 ms frames."""
     return not unit.startswith("frame") or layer.frame_period <= int(unit.removeprefix("frame")) / 1000 + 1e-9
+
+
+class StreamingPool:
+    """`pool` for frames that come in consecutive parts, in memory that does not grow with the number of frames.
+
+    Parameters
+    ----------
+    start, end
+        Seconds, one pair for each segment.
+    frame_period
+        Seconds per frame.
+    dim
+        Width of a frame.
+
+    Examples
+    --------
+    >>> ramp = np.arange(10, dtype=np.float32)[:, None]
+    >>> means = StreamingPool(np.array([0.0, 0.1]), np.array([0.04, 0.2]), 0.02, 1)
+    >>> means.add(ramp[:7])
+    >>> means.add(ramp[7:])
+    >>> means.finish().ravel()
+    array([0.5, 7. ], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        start: Float[np.ndarray, " segments"],
+        end: Float[np.ndarray, " segments"],
+        frame_period: float,
+        dim: int,
+    ) -> None:
+        # Nothing is clipped to the last frame yet: how many there are is known at the end.
+        self._first, self._past = frame_range(start, end, frame_period, np.iinfo(np.int64).max)
+        self._means = np.zeros((len(self._first), dim), np.float32)
+        self._open: dict[int, np.ndarray] = {}
+        self._last: np.ndarray | None = None
+        self._frames = 0
+
+    def add(self, frames: Float[np.ndarray, "frames dim"]) -> None:
+        """Take the next frames."""
+        if not len(frames):
+            return
+        begin, stop = self._frames, self._frames + len(frames)
+        sums = np.zeros((len(frames) + 1, frames.shape[1]))
+        np.cumsum(frames, axis=0, dtype=np.float64, out=sums[1:])
+        at = np.flatnonzero((self._first < stop) & (self._past > begin))
+        first, past = self._first[at], self._past[at]
+        part = sums[np.minimum(past, stop) - begin] - sums[np.maximum(first, begin) - begin]
+        whole = (first >= begin) & (past <= stop)
+        self._means[at[whole]] = part[whole] / (past - first)[whole, None]
+        for index, total in zip(at[~whole].tolist(), part[~whole], strict=True):
+            self._open[index] = self._open.get(index, 0.0) + total
+            if self._past[index] <= stop:
+                self._means[index] = self._open.pop(index) / (self._past[index] - self._first[index])
+        self._last, self._frames = frames[-1], stop
+
+    def finish(self) -> Float[np.ndarray, "segments dim"]:
+        """The means; segments that end past the last frame have those of their frames that exist, or the last one."""
+        for index, total in self._open.items():
+            self._means[index] = total / (self._frames - self._first[index])
+        if self._last is not None:
+            self._means[self._first >= self._frames] = self._last
+        return self._means
