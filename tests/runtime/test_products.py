@@ -58,16 +58,42 @@ def test_nothing_goes_to_onednn_under_autocast_in_other_types_or_when_told(calls
 @pytest.mark.parametrize(
     ("dtype", "atol"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=["float32", "bfloat16"]
 )
-def test_attention_head_by_head_is_that_of_pytorch(dtype, atol, calls):
+@pytest.mark.parametrize("scores", [2**19, 90 * 300], ids=["all queries at once", "in parts"])
+def test_attention_head_by_head_is_that_of_pytorch(dtype, atol, scores, calls, monkeypatch):
     if not products._has_onednn(dtype):
         pytest.skip(f"this processor does not compute in {dtype}")
+    monkeypatch.setattr(products, "_wide", lambda: True)
+    monkeypatch.setattr(products, "_SCORES", scores)
     q, k, v = draw(3, 2, 4, 300, 16).unbind(0)
     lengths = torch.tensor([300, 257])
     attend = (torch.arange(300) < lengths[:, None])[:, None, None]
     with torch.inference_mode():
         expected = F.scaled_dot_product_attention(q, k, v, attn_mask=attend).transpose(1, 2).flatten(2)
         found = attention(q.to(dtype), k.to(dtype), v.to(dtype), attend).float()
-    assert calls
+    # The products of 4 heads with 300 and 257 frames: scores of the queries in parts, then values.
+    parts = 1 + 1 if scores == 2**19 else 4 + 3  # of 90 queries for 300 frames, of 105 for 257
+    assert len(calls) == 4 * 2 * parts
     for mine, theirs, length in zip(found, expected, lengths.tolist(), strict=True):
         torch.testing.assert_close(mine[:length], theirs[:length], atol=atol, rtol=0)
     assert found.isfinite().all()
+
+
+def test_attention_takes_no_memory_for_all_scores_at_once(monkeypatch):
+    """Of 3,000 frames all scores would be 36 MB; the parts are 2 MiB."""
+    monkeypatch.setattr(products, "_wide", lambda: True)
+    q, k, v = draw(3, 1, 1, 3000, 8).unbind(0)
+    largest = 0
+    product_of = products._linear
+
+    def watched(x, weight, bias):
+        nonlocal largest
+        y = product_of(x, weight, bias)
+        largest = max(largest, y.numel())
+        return y
+
+    monkeypatch.setattr(products, "_linear", watched)
+    with torch.inference_mode():
+        found = attention(q, k, v, None)
+        expected = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert 100_000 < largest <= 2**19

@@ -212,7 +212,7 @@ class WaveformEncoder(nn.Module):
                 x = _convolved(x, weights[index - 1], convolution.bias, kernel, stride)
             if self.norm == "layer":
                 x = self.norms[index](x)
-            x = _gelu(x)
+            x = gelu(x)
         return x
 
 
@@ -232,8 +232,8 @@ def _convolved(
     return y
 
 
-def _gelu(x: Tensor) -> Tensor:
-    """GELU, in place where no gradient is wanted."""
+def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """GELU (arXiv 1606.08415); in place, on a tensor that nothing else needs, where no gradient is wanted."""
     return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
@@ -289,7 +289,7 @@ class PositionalConvolution(nn.Module):
         scale = self.weight_g / self.weight_v.float().norm(dim=(0, 1), keepdim=True)
         weight = (self.weight_v * scale).to(x.dtype)
         y = F.conv1d(x.transpose(1, 2), weight, self.bias.to(x.dtype), padding=self.kernel // 2, groups=self.groups)
-        return F.gelu(y[..., : x.shape[1]]).transpose(1, 2)
+        return gelu(y[..., : x.shape[1]]).transpose(1, 2)
 
 
 class SelfAttention(nn.Module):
@@ -326,7 +326,7 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, x: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
         """Two linear layers with GELU between them."""
-        return self.down(F.dropout(F.gelu(self.up(x)), self.regularization.activation_dropout, self.training))
+        return self.down(F.dropout(gelu(self.up(x)), self.regularization.activation_dropout, self.training))
 
     def forward(
         self, x: Float[Tensor, "batch frames dim"], attend: Bool[Tensor, "batch 1 1 frames"] | None
@@ -419,14 +419,14 @@ class Sampler(nn.Module):
         if self.up_convolution is not None:
             # The convolution's tail beyond the repeated frames counts in the statistics, then is cut.
             tail = None if lengths is None else lengths * self.up + self.kernel - 1
-            y = F.gelu(group_norm(self.up_convolution(x), self.up_norm, tail))
+            y = gelu(group_norm(self.up_convolution(x), self.up_norm, tail))
             residual = x.repeat_interleave(self.up, dim=2) if self.up > 1 else x
             x = (y[..., : residual.shape[2]] + residual) * self.SCALE
             lengths = None if lengths is None else lengths * self.up
             x = x if lengths is None else x * own_frames(lengths, x.shape[2])[:, None, :].to(x.dtype)
         if self.down_convolution is not None:
             count = None if lengths is None else resampled(lengths, 1, self.down)
-            y = F.gelu(group_norm(self.down_convolution(x), self.down_norm, count))
+            y = gelu(group_norm(self.down_convolution(x), self.down_norm, count))
             x = (y + x[..., :: self.down]) * self.SCALE
         if self.around:
             x = (x + residual[..., :: self.down]) * self.SCALE
