@@ -302,8 +302,18 @@ def experiment(
 
 
 @_command
-def models() -> None:
-    """List the models that can be named: layers, frame periods, parameters, size."""
+def models(
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE_OR_NAME]", help="One model to describe; all names where none is given."),
+    ] = None,
+) -> None:
+    """List the models that can be named, or describe one: layers, frame periods, parameters, cell, digest, licence."""
+    if model is not None:
+        from multires.models.describe import describe_model
+
+        typer.echo(describe_model(model))
+        return
     from multires.models import models_table
 
     _print_table(models_table(), width=200, max_colwidth=60)

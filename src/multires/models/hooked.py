@@ -34,6 +34,8 @@ class Hooked(LayeredModel):
         Samples of the shortest waveform that gives a frame.
     normalize
         The number added to the variance where waveforms are normalized, None where they are not.
+    receptive_field
+        Samples that one frame of the first layer covers, where known.
     call
         Runs the model on waveforms ``(batch, samples)``; by default the model itself.
     key, description, trained
@@ -43,12 +45,13 @@ class Hooked(LayeredModel):
     def __init__(
         self, model: nn.Module, modules: Mapping[str, nn.Module], layers: tuple[Layer, ...], *, least: int,
         key: str, description: str, trained: bool = True, normalize: float | None = None,
-        call: Callable[[Tensor], object] | None = None,
+        call: Callable[[Tensor], object] | None = None, receptive_field: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.model = model.eval()
         self.key, self.description, self.trained = key, description, trained
-        self.receptive_field, self.normalize = least, normalize
+        self.least, self.normalize = least, normalize
+        self.receptive_field = receptive_field
         self._layers, self._call = layers, call or model
         self._frames: dict[str, Tensor] = {}
         for name, module in modules.items():
@@ -79,9 +82,9 @@ class Hooked(LayeredModel):
         """
         batch, samples = waveforms.shape
         each = [samples] * batch if lengths is None else [int(n) for n in lengths]
-        if batch and min(each) < self.receptive_field:
+        if batch and min(each) < self.least:
             raise MultiresError(
-                f"a waveform of {min(each)} samples is shorter than one frame of {self.receptive_field}: leave it out"
+                f"a waveform of {min(each)} samples is shorter than one frame of {self.least}: leave it out"
             )
         if all(n == samples for n in each):
             frames = self._run(waveforms)

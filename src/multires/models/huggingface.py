@@ -131,7 +131,7 @@ def _convolutional(model: Any, kind: str, normalize: float | None, key: str, des
         len(blocks), int(config.hidden_size), squeeze * period, center + (squeeze - 1) / 2 * period, first=first
     )
     return Hooked(
-        model, _modules(layers, norm, blocks), layers, least=field + (squeeze - 1) * hop, normalize=normalize, key=key,
+        model, _modules(layers, norm, blocks), layers, least=field + (squeeze - 1) * hop, receptive_field=field, normalize=normalize, key=key,
         description=description,
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def _filterbank(model: Any, extractor: Any, key: str, description: str) -> Hooke
     first = Layer("input", "input", "input", 0, period, int(norm.normalized_shape[0]), center)
     layers = encoder_layers(len(blocks), int(model.config.hidden_size), period, center, first=first)
     return Hooked(
-        model, _modules(layers, norm, blocks), layers, least=400 + (stride - 1) * 160,
+        model, _modules(layers, norm, blocks), layers, least=400 + (stride - 1) * 160, receptive_field=400 + (stride - 1) * 160,
         key=key, description=description, call=_filterbank_call(model, extractor, stride),
     )  # fmt: skip
 

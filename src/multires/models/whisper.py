@@ -41,6 +41,8 @@ class WhisperEncoder(LayeredModel):
         self.extractor = extractor
         self.key, self.description, self.trained, self.pad = key, description, True, pad
         self.depth = len(encoder.layers)
+        # 25 ms, and two convolutions over three frames 10 ms apart.
+        self.receptive_field = 400 + 4 * 160
         self.window = int(extractor.n_samples)
         width = int(encoder.config.d_model)
         period = HOP / RATE

@@ -22,7 +22,14 @@ def wrap_torchaudio(model: Any, *, normalize: bool, key: str, description: str) 
     layers = encoder_layers(len(blocks), projection.projection.out_features, period, center, first=first)
     modules = dict(zip([layer.name for layer in layers], [projection.layer_norm, *blocks], strict=True))
     return Hooked(
-        model, modules, layers, least=field, normalize=1e-5 if normalize else None, key=key, description=description
+        model,
+        modules,
+        layers,
+        least=field,
+        receptive_field=field,
+        normalize=1e-5 if normalize else None,
+        key=key,
+        description=description,
     )
 
 
