@@ -40,6 +40,18 @@ def test_the_model():
     assert first[1:].abs().max() == 0
 
 
+def test_the_module():
+    names = example("A PyTorch module")
+    model, net = names["model"], names["net"]
+    waveforms = torch.randn(2, 3_200, generator=torch.Generator().manual_seed(1))
+    outputs = model(waveforms, torch.tensor([3_200, 1_600]))
+    assert [(layer.name, layer.frame_period, layer.dim) for layer in model.layers] == [
+        ("encoder.0.0", 0.02, 64), ("encoder.0.1", 0.02, 64),
+    ]  # fmt: skip
+    assert torch.equal(outputs.utterance(1)["encoder.0.1"], net(waveforms[1:, :1_600])[0])
+    assert not model.trained
+
+
 def test_the_measure():
     measure = example("A measure")["neighbour_agreement"]
     rng = np.random.default_rng(0)
