@@ -1,7 +1,7 @@
 import pytest
 
 from multires.errors import MultiresError
-from multires.profiles import PROFILES, VIEWS, get_profile, positive_integer
+from multires.profiles import ALIASES, PROFILES, VIEWS, get_profile, positive_integer
 
 
 def test_overrides_replace_and_none_keeps():
@@ -31,6 +31,24 @@ def test_overrides_replace_and_none_keeps():
 def test_bad_values_are_named_with_the_good_ones(name, overrides, message):
     with pytest.raises(MultiresError, match=message):
         get_profile(name, **overrides)
+
+
+def test_a_former_name_opens_the_profile_and_is_said(monkeypatch, caplog):
+    monkeypatch.setitem(ALIASES, "synthetic-speech", "embedded")
+    assert get_profile("synthetic-speech") == PROFILES["embedded"]
+    assert "'synthetic-speech' is now called 'embedded'" in caplog.text
+
+
+def test_what_is_given_twice_counts_once_and_is_said(caplog):
+    profile = get_profile("embedded", models="mel,mfcc,mel", model_seeds="0,1,0")
+    assert (profile.models, profile.model_seeds) == (("mel", "mfcc"), (0, 1))
+    assert "models: mel is given 2 times and counts once" in caplog.text
+    assert "model_seeds: 0 is given 2 times" in caplog.text
+
+
+def test_a_split_is_not_both_fitted_to_and_evaluated_on():
+    with pytest.raises(MultiresError, match="'evaluation' is both in train and in evaluation"):
+        get_profile("embedded", train_splits="evaluation")
 
 
 def test_no_speaker_split_is_both_trained_and_judged_on():

@@ -169,7 +169,7 @@ def efficiency(
     from multires.analysis.run import open_run
 
     run = open_run(
-        options.profile, data=".", seed=options.seed, workspace=options.workspace, device=options.device,
+        options.profile, speech=False, seed=options.seed, workspace=options.workspace, device=options.device,
         efficiency_size=size or None, efficiency_setting=setting or None,
         models="mel", reference_model="mel",  # the profile's own models play no part here: none is fetched
     )  # fmt: skip
@@ -253,7 +253,7 @@ def sweep(
     done = run_sweep(
         models, [positive_integer("seeds", seed, lowest=0) for seed in listed(seeds)], listed(measures),
         profile=options.profile, data=options.data or None, workspace=options.workspace, layers=options.layers or None,
-        device=options.device, frames=options.frames, utterances=options.utterances, engine=options.engine,
+        device=options.device, engine=options.engine, **options.overrides(),
         views=views or None, variant=variant or None,
     )  # fmt: skip
     _print_table(overview(done.table), float_format="{:.3f}".format)
@@ -337,12 +337,10 @@ def convert(
 @with_options(RunOptions, without=("seed", "engine"), profile="paper")
 def plan(options: RunOptions) -> None:
     """Print what a profile would download, store and take, and exit."""
+    from multires.analysis.data import speech_profile
     from multires.analysis.plan import make_plan
-    from multires.profiles import get_profile
 
-    chosen = get_profile(
-        options.profile, models=options.models or None, frames=options.frames, utterances=options.utterances
-    )
+    chosen = speech_profile(options.profile, options.data, models=options.models or None, **options.overrides())
     layers = tuple(listed(options.layers)) or None
     typer.echo(make_plan(chosen, options.data or None, options.workspace, device=options.device, layers=layers))
 

@@ -42,7 +42,8 @@ class RunOptions:
     data: Annotated[
         str,
         typer.Option(
-            help="Folder of the corpus. embedded needs none; paper downloads LibriSpeech where none is given."
+            help="Folder of speech; LibriSpeech's layout is recognized. embedded needs none; paper downloads LibriSpeech "
+            "where none is given."
         ),
     ] = ""
     seed: Annotated[int, typer.Option(help="Seed of synthesis, sampling, clusters, probes and bootstraps.")] = 0
@@ -61,18 +62,39 @@ class RunOptions:
         int | None,
         typer.Option(help="Maximum utterances per split, spread over its speakers. Default: the profile's."),
     ] = None
+    train_splits: Annotated[
+        str, typer.Option(help="Comma-separated splits to fit clusters and probes on. Default: the profile's.")
+    ] = ""
+    evaluation_splits: Annotated[
+        str, typer.Option(help="Comma-separated splits to evaluate on, of other speakers. Default: the profile's.")
+    ] = ""
+    split_by_speaker: Annotated[
+        float | None,
+        typer.Option(help="Divide the speech by speaker instead: the share to fit on, such as 0.5."),
+    ] = None
+    allow_shared_speakers: Annotated[
+        bool,
+        typer.Option("--allow-shared-speakers", help="Accept speakers who are both fitted to and evaluated on."),
+    ] = False
     engine: Annotated[
         str, typer.Option(help="local (the default), or the address of a Dask scheduler whose workers compute.")
     ] = ""
+
+    def overrides(self) -> dict[str, Any]:
+        """The fields of the profile that these options replace, besides its models."""
+        return {
+            "frames": self.frames, "utterances": self.utterances,
+            "train_splits": self.train_splits or None, "evaluation_splits": self.evaluation_splits or None,
+            "split_by_speaker": self.split_by_speaker, "allow_shared_speakers": self.allow_shared_speakers or None,
+        }  # fmt: skip
 
     def open(self, **overrides: Any) -> Run:
         """The run that these options describe; `overrides` replace fields of the profile."""
         from multires.analysis.run import open_run
 
         return open_run(
-            self.profile, data=self.data or None, seed=self.seed, workspace=self.workspace, models=self.models or None,
-            layers=self.layers or None, device=self.device, frames=self.frames, utterances=self.utterances,
-            engine=self.engine, **overrides,
+            self.profile, data=self.data or None, seed=self.seed, workspace=self.workspace, layers=self.layers or None,
+            device=self.device, engine=self.engine, models=self.models or None, **self.overrides(), **overrides,
         )  # fmt: skip
 
 

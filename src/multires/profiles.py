@@ -1,14 +1,34 @@
-"""Named sets of choices: which corpus, models and sample sizes a run of the book uses."""
+"""Profiles: named settings of the corpus, models and sample sizes that a run of the book uses."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+import logging
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from multires.errors import MultiresError, choose
 
-VIEWS = ("mel", "conv", "phone", "word", "part_of_speech", "layer")
+View = Literal["mel", "conv", "phone", "word", "part_of_speech", "layer"]
+VIEWS: tuple[str, ...] = get_args(View)
 """What CCA compares a layer with."""
+
+Variant = Literal["mean", "svcca", "pwcca", "layerwise-analysis", "cka"]
+Kind = Literal["embedded", "librispeech", "folder"]
+Size = Literal["small", "base", "large", "xlarge"]
+Setting = Literal["quick", "thorough"]
+
+ALIASES: dict[str, str] = {}
+"""Former names of profiles, by which they can still be opened, and their present ones."""
+
+_ALSO = {"train_splits": "train", "evaluation_splits": "evaluation"}
+"""Further names of settings, as the command line and the notebooks have them."""
+
+_NAMES = {"efficiency_setting": "setting", "efficiency_size": "size", "views": "view"}
+"""Names of settings in messages, where they differ from those of the fields."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -18,19 +38,24 @@ class Profile:
     Attributes
     ----------
     name, description
-        For people; `description` is one line.
+        The name and one line about the profile.
     corpus
         embedded, librispeech or folder.
     hours
         Of embedded speech in all.
     splits
-        The splits to read; all there are where empty.
+        The splits to read; all if empty.
     utterances
-        At most so many utterances a split, spread over its speakers; all where None.
+        Maximum utterances per split, spread over its speakers; all if None.
     downloads
-        Whether the corpus is fetched from its publishers where no folder is named.
+        Whether the corpus is downloaded from its publishers if no folder is given.
     train, evaluation
-        The splits that clusters and probes are fitted on and judged on; no speaker is in both.
+        The splits that clusters and probes are fitted on and evaluated on; no speaker is in both.
+    split_by_speaker
+        Divide the speech into ``train`` and ``evaluation`` by speaker, with this share of it for training; None leaves
+        the corpus's own splits.
+    allow_shared_speakers
+        Accept speakers that are both in the training and in the evaluation splits; results say so.
     models
         Names that `multires.models.load_model` knows.
     model_seeds
@@ -38,7 +63,7 @@ class Profile:
     frames
         Frames sampled from each split, at each frame period.
     phones_each, words_each
-        At most so many segments of each phone, and of each word, in each split, drawn at random; all where None.
+        Maximum segments of each phone, and of each word, in each split, drawn at random; all if None.
     views
         What CCA compares each layer with.
     reference_model
@@ -46,26 +71,26 @@ class Profile:
     variant
         Of CCA: mean, svcca, pwcca, layerwise-analysis or cka.
     folds, trials, regularisers
-        Of CCA; the last is how many pairs of regularisers each trial chooses from.
+        Of CCA; the last is the number of pairs of regularizers that each trial chooses from.
     word_types
-        At most this many different words, the most frequent ones, in CCA, MI and probes.
+        Maximum number of different words, the most frequent ones, in CCA, MI and probes.
     word_instances
-        A word that occurs less often in a split is left out there (and counted).
+        Minimum occurrences of a word in a split; rarer words are left out there, and counted.
     phone_clusters, word_clusters
         Of k-means for MI; fewer, with a warning, where the data cannot fill them.
     cluster_seeds
-        k-means is repeated with so many seeds.
+        Number of seeds that k-means is repeated with.
     resamples
-        Of every bootstrap.
+        Number of resamples of every bootstrap.
     probe_instances
-        At most this many segments a split and unit train or test a probe.
+        Maximum segments of a kind in a split that train or test a probe.
     efficiency_size, efficiency_setting
         The model size that is timed, and quick or thorough.
     """
 
     name: str
     description: str
-    corpus: str
+    corpus: Kind
     train: tuple[str, ...]
     evaluation: tuple[str, ...]
     models: tuple[str, ...]
@@ -73,13 +98,15 @@ class Profile:
     splits: tuple[str, ...] = ()
     utterances: int | None = None
     downloads: bool = False
+    split_by_speaker: float | None = None
+    allow_shared_speakers: bool = False
     model_seeds: tuple[int, ...] = (0,)
     frames: int = 10_000
     phones_each: int | None = None
     words_each: int | None = None
-    views: tuple[str, ...] = VIEWS
+    views: tuple[View, ...] = get_args(View)
     reference_model: str = "untrained/hubert-small"
-    variant: str = "pwcca"
+    variant: Variant = "pwcca"
     folds: int = 10
     trials: int = 3
     regularisers: int = 6
@@ -90,8 +117,8 @@ class Profile:
     cluster_seeds: int = 3
     resamples: int = 200
     probe_instances: int = 8_000
-    efficiency_size: str = "base"
-    efficiency_setting: str = "quick"
+    efficiency_size: Size = "base"
+    efficiency_setting: Setting = "quick"
 
 
 _CONDITIONS = ("hubert", "mono", "mono+aux", "multi", "multi+aux")
@@ -152,60 +179,143 @@ PROFILES = {
 }
 
 
+_FIXED = ("name", "description", "downloads")
+"""Fields that belong to a profile and cannot be set."""
+
+
 def get_profile(name: str, **overrides: Any) -> Profile:
-    """A profile by name, with some of its fields replaced; an override of None keeps the profile's own value.
+    """A profile by name, with some of its fields replaced; None or empty text keeps the profile's own value.
 
     Raises
     ------
     MultiresError
-        For an unknown profile or field, or a value of the wrong kind or range.
+        For an unknown profile or field, or a value of the wrong type or range.
+
+    Examples
+    --------
+    >>> get_profile("embedded", models="mel, mfcc", frames="500").models
+    ('mel', 'mfcc')
     """
+    if name in ALIASES:
+        logger.warning("profile %r is now called %r", name, ALIASES[name])
+        name = ALIASES[name]
     profile = PROFILES[choose("profile", name, list(PROFILES))]
-    known = {field.name for field in fields(Profile)}
-    given = {key: value for key, value in overrides.items() if value is not None}
-    for key, value in given.items():
-        if key not in known:
-            raise MultiresError(f"profiles have no setting {key!r}: choose one of {', '.join(sorted(known))}")
-        given[key] = _as_kind_of(getattr(profile, key), key, value)
+    hints = get_type_hints(Profile)
+    given: dict[str, Any] = {}
+    for key, value in overrides.items():
+        key = setting(key)
+        if key not in hints:
+            raise MultiresError(f"profiles have no setting {key!r}: choose one of {', '.join(sorted(hints))}")
+        if value is not None and value != "":
+            if key in _FIXED:
+                raise MultiresError(f"{key} belongs to the profile and cannot be set")
+            given[key] = _converted(key, hints[key], value)
     profile = replace(profile, **given)
-    _check(profile)
+    refuse_common_splits(profile.train, profile.evaluation)
+    if profile.split_by_speaker is not None:
+        if {"train", "evaluation"} & given.keys():
+            raise MultiresError(
+                "split_by_speaker makes the splits train and evaluation itself: give either it or these"
+            )
+        profile = replace(profile, train=("train",), evaluation=("evaluation",))
     return profile
 
 
-def _as_kind_of(example: Any, key: str, value: Any) -> Any:
-    """`value` as a profile holds it: lists and comma-separated strings become tuples; numbers are checked."""
-    if isinstance(example, tuple):
+def setting(key: str) -> str:
+    """The field of a profile that a name of a setting stands for."""
+    return _ALSO.get(key, key)
+
+
+def _converted(key: str, hint: Any, value: Any) -> Any:
+    """`value` as the type of a field: lists and comma-separated strings become tuples, numbers are checked."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is tuple:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, list | tuple) or not value:
             raise MultiresError(f"{key} must be a list or a comma-separated string, not {value!r}")
-        return tuple(positive_integer(key, part, 0) if key == "model_seeds" else part for part in value)
-    if isinstance(example, bool):
-        raise MultiresError(f"{key} belongs to the profile and cannot be set")
-    if isinstance(example, int) or key in ("utterances", "phones_each", "words_each"):
-        return positive_integer(key, value)
-    if key == "hours":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
-            raise MultiresError(f"hours must be a number of hours above 0, not {value!r}")
-        return float(value)
+        return once(key, [_converted(key, get_args(hint)[0], part) for part in value])
+    if get_origin(hint) is Literal:
+        return choose(_NAMES.get(key, key), value, get_args(hint))
+    if hint is bool:
+        return _truth(key, value)
+    if hint is int:
+        return positive_integer(key, value, 0 if key == "model_seeds" else 1)
+    if hint is float:
+        return _amount(key, value, *((1000, "hours") if key == "hours" else (1, "share")))
     if not isinstance(value, str):
         raise MultiresError(f"{key} must be a string, not {value!r}")
     return value
 
 
+def _truth(key: str, value: Any) -> bool:
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        value = value.strip().lower() == "true"
+    if not isinstance(value, bool):
+        raise MultiresError(f"{key} must be True or False, not {value!r}")
+    return value
+
+
+def _amount(key: str, value: Any, most: int, what: str) -> float:
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 < number <= most or (what == "share" and number == 1):
+        wanted = "a number of hours above 0" if what == "hours" else "a share between 0 and 1, such as 0.5"
+        raise MultiresError(f"{key} must be {wanted}, not {value!r}")
+    return number
+
+
+Item = TypeVar("Item")
+
+
+def once(key: str, values: Iterable[Item]) -> tuple[Item, ...]:
+    """Each value once, in order; a value that is given several times is reported."""
+    values = tuple(values)
+    kept = tuple(dict.fromkeys(values))
+    for value in kept:
+        if (count := values.count(value)) > 1:
+            logger.warning("%s: %s is given %d times and counts once", key, value, count)
+    return kept
+
+
+def refuse_common_splits(train: Sequence[str], evaluation: Sequence[str]) -> None:
+    """Raise `MultiresError` if a split is to be fitted on and evaluated on."""
+    common = [split for split in train if split in evaluation]
+    if common:
+        raise MultiresError(
+            f"split {common[0]!r} is both in train and in evaluation: scores on the speech that was fitted to say nothing; "
+            "choose two different splits, or divide one by speaker with split_by_speaker=0.5"
+        )
+
+
 def positive_integer(key: str, value: Any, lowest: int = 1) -> int:
     """`value` as an integer of at least `lowest`, or an error that names `key`."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
         raise MultiresError(f"{key} must be a whole number of at least {lowest}, not {value!r}")
     return value
 
 
-def _check(profile: Profile) -> None:
-    for view in profile.views:
-        choose("view", view, VIEWS)
-    choose("corpus", profile.corpus, ("embedded", "librispeech", "folder"))
-    choose("variant", profile.variant, ("mean", "svcca", "pwcca", "layerwise-analysis", "cka"))
-    choose("setting", profile.efficiency_setting, ("quick", "thorough"))
-    choose("size", profile.efficiency_size, ("small", "base", "large", "xlarge"))
+def text_parameter(key: str, value: Any) -> str:
+    """`value` as text: papermill's ``-p`` makes a number of a name such as 2024, and an empty one stays empty.
+
+    Raises
+    ------
+    MultiresError
+        If it is neither text, a path nor a whole number.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool | float) or not (
+        isinstance(value, str) or hasattr(value, "__fspath__") or hasattr(value, "fs")
+    ):
+        raise MultiresError(
+            f"{key} must be text, not {value!r}: in papermill, give it with -r {key} instead of -p {key}"
+        )
+    return str(value)

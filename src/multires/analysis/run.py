@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,8 +16,11 @@ from typing import Any
 import pandas as pd
 import torch
 
+from multires.analysis.data import data_folder, speech_profile
 from multires.analysis.plan import corpus_folder, is_here, make_plan
 from multires.corpus import Corpus, load_corpus, openslr
+from multires.corpus.files import readable
+from multires.corpus.roles import SharedSpeakers, check_roles, divide_by_speaker
 from multires.errors import MultiresError
 from multires.features.extract import extract
 from multires.features.sampling import at_most_each
@@ -29,11 +33,13 @@ from multires.models import load_model
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import check_cells, published
-from multires.profiles import Profile, get_profile, positive_integer
+from multires.profiles import Profile, positive_integer, text_parameter
 from multires.results import provenance, read_table, write_table
 from multires.runtime import storage
 from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
+
+logger = logging.getLogger(__name__)
 
 ACOUSTIC = ("mel", "mfcc")
 """The acoustic features that serve as view and as baseline, extracted like models."""
@@ -81,10 +87,10 @@ class Run:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The utterances, read, synthesised or downloaded when first asked for."""
+        """The utterances, read, synthesized or downloaded on first access."""
         if self.data is not None and self.profile.downloads and self.data == corpus_folder():
             openslr.provide(self.data, self.profile.splits, progress=self.progress)
-        return load_corpus(
+        corpus = load_corpus(
             self.profile.corpus,
             self.data,
             splits=self.profile.splits or None,
@@ -93,6 +99,32 @@ class Run:
             limit=self.profile.utterances,
             progress=self.progress,
         )
+        if corpus.skipped:
+            name, reason = corpus.skipped[0]
+            logger.info(
+                "%s: %d utterances; %d problems, which the provenance of the tables lists, such as %s: %s",
+                readable(self.data or corpus.name), len(corpus), len(corpus.skipped), name, reason,
+            )  # fmt: skip
+        if self.profile.split_by_speaker is not None:
+            corpus = divide_by_speaker(corpus, self.profile.split_by_speaker, seed=self.seed)
+        return corpus
+
+    @cached_property
+    def shared_speakers(self) -> SharedSpeakers:
+        """Speakers that are both fitted to and evaluated on, which only `allow_shared_speakers` accepts.
+
+        Raises
+        ------
+        MultiresError
+            If the training and the evaluation splits have more in common than that.
+        """
+        profile = self.profile
+        shared = check_roles(
+            self.corpus, profile.train, profile.evaluation, allow_shared_speakers=profile.allow_shared_speakers
+        )
+        if shared.names:
+            logger.warning("there are %s, as allow_shared_speakers accepts", shared)
+        return shared
 
     @cached_property
     def segments(self) -> pd.DataFrame:
@@ -110,13 +142,31 @@ class Run:
         words = (self.profile.words_each, self.profile.word_types) if self.profile.words_each else (None, None)
         return self.profile.frames, self.profile.phones_each, *words
 
+    @property
+    def _roles(self) -> dict[str, Any]:
+        """How the speech was divided and which speakers are on both sides, for the provenance; empty in the usual case."""
+        share, shared = self.profile.split_by_speaker, self.shared_speakers.names
+        return {
+            **({} if share is None else {"split_by_speaker": share}),
+            **({"shared_speakers": list(shared)} if shared else {}),
+        }
+
     def _check_splits(self) -> None:
+        """Refuse roles that the corpus cannot fill or that overlap; speech of one speaker has no evaluation split."""
+        there = self.corpus.splits
+        if self.profile.split_by_speaker is not None and len(there) == 1:
+            logger.warning(
+                "all speech is by one speaker: nothing can be evaluated on others, so clusters and probes are left out"
+            )
+            return
         for split in (*self.profile.train, *self.profile.evaluation):
-            if split not in self.corpus.splits:
+            if split not in there:
                 raise MultiresError(
-                    f"the corpus at {self.data or self.corpus.name} has no split {split!r} (it has "
-                    f"{', '.join(self.corpus.splits)}): set train and evaluation to splits that it has"
+                    f"the corpus at {readable(self.data or self.corpus.name)} has no split {split!r} (it has "
+                    f"{', '.join(there)}): name two that it has with train_splits and evaluation_splits "
+                    "(--train-splits, --evaluation-splits), or divide it with split_by_speaker=0.5 (--split-by-speaker)"
                 )
+        _ = self.shared_speakers
 
     @property
     def subjects(self) -> list[Subject]:
@@ -227,7 +277,12 @@ class Run:
             sample = {
                 name: getattr(self.profile, name) for name in ("utterances", "frames", "phones_each", "words_each")
             }
-            speech = {"corpus": self.corpus.name, "corpus_fingerprint": self.corpus.fingerprint, **sample}
+            speech = {
+                "corpus": self.corpus.name,
+                "corpus_fingerprint": self.corpus.fingerprint,
+                **sample,
+                **self._roles,
+            }
         parameters = {**parameters, **speech, "seed": self.seed, "device": self.device}
         key = _digest(code_digest(), stage, parameters)
         # What depends on no speech serves every profile of the workspace.
@@ -271,6 +326,7 @@ def open_run(
     device: str = "cpu",
     engine: Any = None,
     progress: bool = True,
+    speech: bool = True,
     **overrides: Any,
 ) -> Run:
     """Check the parameters of a run and make its workspace.
@@ -280,8 +336,8 @@ def open_run(
     profile
         embedded, librispeech or paper (see `multires.profiles`).
     data
-        The folder of the corpus. embedded needs none; paper downloads what it needs where none is named, and says
-        beforehand how much that is.
+        The folder of the corpus. embedded needs none, and reads one that is given with the settings of librispeech;
+        paper downloads what it needs if none is given, and states its size beforehand.
     seed
         Of synthesis, sampling, clusters, probes and bootstraps.
     workspace
@@ -294,23 +350,27 @@ def open_run(
         What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
         `multires.runtime.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must
         have this version of the package, and reach corpus and workspace under the same paths.
+    speech
+        False for a run that only computes what depends on no speech, so that it needs no folder.
     overrides
-        Fields of the profile to replace; None keeps the profile's own value.
+        Fields of the profile to replace; None keeps the profile's own value. ``train_splits`` and ``evaluation_splits``
+        name the splits that are fitted to and evaluated on; ``split_by_speaker=0.5`` divides the speech into two halves
+        without a common speaker instead.
 
     Raises
     ------
     MultiresError
         With one sentence that names the parameter, before any work is done.
     """
-    chosen = get_profile(profile, **overrides)
+    chosen = speech_profile(profile, data if speech else None, **overrides)
     seed = positive_integer("seed", seed, lowest=0)
-    if isinstance(layers, str):
-        layers = [name.strip() for name in layers.split(",") if name.strip()]
+    if not isinstance(layers, list | tuple):
+        layers = [name.strip() for name in text_parameter("layers", layers).split(",") if name.strip()]
     run = Run(
         profile=chosen,
         seed=seed,
-        workspace=storage.writable(workspace),
-        data=_data_folder(chosen, data),
+        workspace=storage.writable(_workspace(workspace)),
+        data=data_folder(chosen, data) if speech else None,
         layers=tuple(layers) if layers else None,
         device=_device(device, here=not open_engine(engine).remote),
         progress=bool(progress),
@@ -329,6 +389,13 @@ def open_run(
     return run
 
 
+def _workspace(workspace: Any) -> Any:
+    text = text_parameter("workspace", workspace)
+    if not text:
+        raise MultiresError("workspace is empty: give a folder, such as 'workspace', or a URL")
+    return text if isinstance(workspace, int) else workspace
+
+
 def _announce(run: Run, data: str | Path | None) -> None:
     """Say what is ahead where something is to be downloaded or extracted for the first time."""
     again = not run.profile.downloads or (run.workspace / "features").exists()
@@ -338,21 +405,6 @@ def _announce(run: Run, data: str | Path | None) -> None:
     )  # fmt: skip
     if run.progress and (plan.downloads or not again):
         print(plan, flush=True)
-
-
-def _data_folder(profile: Profile, data: str | Path | None) -> Path | None:
-    if not data:
-        if profile.corpus == "embedded":
-            return None
-        if profile.downloads:
-            return corpus_folder()
-        raise MultiresError(
-            f"profile {profile.name!r} reads speech from a folder: set data (make book DATA=..., --data, -p data ...)"
-        )
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise MultiresError(f"data: there is no folder {folder}")
-    return folder.resolve()
 
 
 def _device(device: str, *, here: bool) -> str:

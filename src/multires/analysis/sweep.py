@@ -15,6 +15,7 @@ from multires.analysis import stages
 from multires.analysis.run import ACOUSTIC, Result, Run, open_run
 from multires.errors import MultiresError, choose
 from multires.models.registry import published, shipped, untrained
+from multires.profiles import once
 from multires.results import provenance, write_table
 
 MEASURES: dict[str, Callable[[Run], Result]] = {
@@ -95,12 +96,12 @@ def sweep(
     MultiresError
         For a wrong parameter, before any work is done, or where every combination failed.
     """
-    chosen = [choose("measure", measure, tuple(MEASURES)) for measure in dict.fromkeys(measures)]
+    chosen = [choose("measure", measure, tuple(MEASURES)) for measure in once("measures", measures)]
     if not chosen or not seeds:
         raise MultiresError("a sweep needs at least one seed and one measure")
     runs = [
         open_run(profile, seed=seed, workspace=workspace, models=named(models) or None, progress=progress, **options)
-        for seed in dict.fromkeys(seeds)
+        for seed in once("seeds", seeds)
     ]
     work = [(run, model, measure) for run in runs for model in run.profile.models for measure in chosen]
     parts, failed = [], []

@@ -13,7 +13,7 @@ from multires.corpus.forced import align, kept_alignment, require_pocketsphinx
 from multires.corpus.gather import Candidate, Skipped, folder_must_exist, gather, relative, summarized, unique
 from multires.corpus.spread import spread
 from multires.corpus.utterance import Corpus
-from multires.corpus.walk import listed
+from multires.corpus.walk import holds, listed
 from multires.errors import MultiresError, choose
 
 WHOLE = "all"
@@ -106,7 +106,7 @@ def sub_folders(root: Path) -> list[str]:
 
 def has_audio(root: Path) -> bool:
     """Whether a folder or one below it holds audio files, by their names."""
-    return any(path.suffix.lower() in AUDIO for path in listed(root).files)
+    return holds(root, AUDIO)
 
 
 def _candidates(

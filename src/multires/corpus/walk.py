@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,15 @@ def listed(root: Path) -> Listing:
     listing.files.sort()
     _drop_second_names(listing)
     return listing
+
+
+def holds(root: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file in `root` or below has one of these suffixes (in lower case); stops at the first."""
+    for _, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if any(os.path.splitext(name)[1].lower() in suffixes for name in names if not name.startswith(".")):
+            return True
+    return any(path.suffix.lower() in suffixes for path in listed(root).files)  # behind links
 
 
 def _walk(place: Path, seen: set[tuple[int, int]], listing: Listing) -> list[Path]:

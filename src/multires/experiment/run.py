@@ -32,6 +32,7 @@ from safetensors.torch import load_file, save_file
 
 from multires.analysis.run import ACOUSTIC, open_run
 from multires.corpus import Corpus, load_corpus
+from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
 from multires.experiment.material import Material, load_material, load_units, save_speech, save_units
 from multires.experiment.queue import Job, Reporter, end_with_parent, run_workers, work
@@ -43,6 +44,7 @@ from multires.models.checkpoint import save_model
 from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.whisper import WhisperEncoder
+from multires.profiles import once
 from multires.results import provenance, write_table
 from multires.runtime.storage import making, replace_file
 from multires.training.distributed import Processes, own_device
@@ -196,6 +198,8 @@ def main_experiment(
         For an unknown corpus, size or condition, a missing folder, or a table that cannot be written.
     """
     choose("corpus", corpus, tuple(CORPORA))
+    corpus = training_corpus(corpus, data)
+    seeds, conditions = once("seeds", seeds), once("conditions", conditions)
     chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
     if steps is not None:
         chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))

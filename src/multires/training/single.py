@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
 from multires.experiment.run import CONDITIONS, CORPORA, SIZES, Size, _load, estimate, train_all
 
@@ -51,6 +52,7 @@ def train_one(
     """
     choose("condition", condition, tuple(CONDITIONS))
     choose("corpus", corpus, tuple(CORPORA))
+    corpus = training_corpus(corpus, data)
     chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
     if steps is not None:
         chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
