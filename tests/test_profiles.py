@@ -15,8 +15,8 @@ def test_overrides_replace_and_none_keeps():
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("embeded", {}, "unknown profile 'embeded': choose one of embedded, librispeech, paper"),
-        ("embedded", {"views": "mel,colour"}, f"unknown view 'colour': choose one of {', '.join(VIEWS)}"),
+        ("embeded", {}, r"unknown profile 'embeded' .*choose one of embedded, librispeech, paper"),
+        ("embedded", {"views": "mel,colour"}, f"unknown view 'colour'.*: choose one of {', '.join(VIEWS)}"),
         ("embedded", {"variant": "best"}, "unknown variant 'best'"),
         ("embedded", {"frames": "many"}, "frames must be a whole number"),
         ("embedded", {"frames": -1}, "frames must be a whole number of at least 1"),
