@@ -416,7 +416,7 @@ def damage(path: Path, dice: random.Random) -> None:
 
 
 def smoke_config() -> Any:
-    from multires.experiment.run import SIZES, condition_config
+    from multires.experiment.conditions import SIZES, condition_config
 
     return condition_config("multi+aux", SIZES["smoke"])
 

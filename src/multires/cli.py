@@ -276,8 +276,8 @@ def pretrain(
     After an interruption the next call continues. The file that is printed can be given wherever a model is:
     multires cca --models FILE
     """
+    from multires.experiment.single import train_one
     from multires.profiles import positive_integer
-    from multires.training.single import train_one
 
     seed = positive_integer("seed", seed, lowest=0)
     typer.echo(train_one(condition, options.corpus, seed=seed, **options.values()))
@@ -291,7 +291,8 @@ def experiment(
     conditions: Annotated[str, typer.Option(help=_LEVELS)] = "",
 ) -> None:
     """Train every condition (auxiliary loss by downsampling) with every seed, and test the effects."""
-    from multires.experiment.run import CONDITIONS, main_experiment
+    from multires.experiment.conditions import CONDITIONS
+    from multires.experiment.run import main_experiment
     from multires.profiles import positive_integer
 
     tables = main_experiment(

@@ -6,17 +6,10 @@ import torch
 from safetensors.torch import load_file
 
 from multires.errors import MultiresError
-from multires.experiment import run
+from multires.experiment import run, train
+from multires.experiment.conditions import CONDITIONS, LOG_MEL_SHAPE, SIZES, Targets, condition_config
 from multires.experiment.queue import Job, status_table
-from multires.experiment.run import (
-    CONDITIONS,
-    LOG_MEL_SHAPE,
-    SIZES,
-    Targets,
-    condition_config,
-    main,
-    main_experiment,
-)
+from multires.experiment.run import main, main_experiment
 from multires.experiment.statistics import TASKS
 from multires.models.checkpoint import load_checkpoint, read_header
 from multires.models.mr_hubert import MultiResHubert
@@ -88,7 +81,7 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
     assert not carried["carries"].any()  # ten steps teach nothing
 
     models = {path.name: path.stat().st_mtime_ns for path in (folder.parent / "models").glob("*.safetensors")}
-    monkeypatch.setattr(run, "warm_start", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train, "warm_start", lambda *_, **__: pytest.fail("trained again"))
     main_experiment(**arguments)
     assert models == {path.name: path.stat().st_mtime_ns for path in (folder.parent / "models").glob("*.safetensors")}
 
@@ -97,15 +90,15 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
 def test_units_of_a_model_are_computed_once_and_shared(tmp_path, monkeypatch):
     monkeypatch.setenv("MULTIRES_CACHE", str(tmp_path / "cache"))
     first = SIZES["smoke"]
-    _, material = run._load("embedded", None, first, "cpu", False)
-    (teacher,) = run.train_all(material, first, ["hubert"], [3], tmp_path / "a" / "models", progress=False)
+    _, material = train.load_material_of("embedded", None, first, "cpu", False)
+    (teacher,) = train.train_all(material, first, ["hubert"], [3], tmp_path / "a" / "models", progress=False)
     size = replace(first, targets=Targets(str(teacher), "encoder.0.1"))
-    found = run.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
+    found = train.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
     (path,) = found
     assert load_checkpoint(path).key == "embedded/multi+aux-3"
     assert read_header(path)["units"] == "embedded/hubert-3 encoder.0.1"
-    monkeypatch.setattr(run, "_labeller", lambda *_: pytest.fail("units computed twice"))
-    run.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
+    monkeypatch.setattr(train, "_labeller", lambda *_: pytest.fail("units computed twice"))
+    train.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
 
 
 @pytest.mark.slow
@@ -116,13 +109,13 @@ def test_workers_train_the_same_models_as_one_process(tmp_path, monkeypatch):
     size = replace(
         smoke, recipe=replace(smoke.recipe, warm_steps=0, unmasked_weight=1.0), shape={**LOG_MEL_SHAPE, **narrow}
     )
-    _, material = run._load("embedded", None, size, "cpu", False)
+    _, material = train.load_material_of("embedded", None, size, "cpu", False)
     conditions = ["hubert", "multi+aux"]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = run.train_all(material, size, conditions, [0], tmp_path / "a" / "models", progress=False)
+    alone = train.train_all(material, size, conditions, [0], tmp_path / "a" / "models", progress=False)
     torch.set_num_threads(threads)
-    beside = run.train_side_by_side(material, size, conditions, [0], tmp_path / "b", jobs=2, progress=False)
+    beside = train.train_side_by_side(material, size, conditions, [0], tmp_path / "b", jobs=2, progress=False)
     for one, other in zip(sorted(alone), sorted(beside), strict=True):
         first, second = load_file(one), load_file(other)
         assert first.keys() == second.keys()

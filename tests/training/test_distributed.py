@@ -11,14 +11,16 @@ import torch
 from multires.errors import MultiresError
 from multires.models.checkpoint import load_checkpoint
 from multires.training.distributed import Processes, own_device
-from multires.training.pretrain import training_log
+from multires.training.records import training_log
 
 SCRIPT = """
 import sys
 import numpy as np, torch
 from multires.models.config import preset
-from multires.training.pretrain import Recipe, pretrain
-from multires.training.targets import Speech, Units
+from multires.training.pretrain import pretrain
+from multires.training.recipe import Recipe
+from multires.training.speech import Speech
+from multires.training.targets import Units
 
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)

@@ -14,20 +14,19 @@ from multires.corpus.utterance import Corpus, Utterance
 from multires.errors import MultiresError
 from multires.models.checkpoint import load_checkpoint, read_header
 from multires.models.config import LOG_MEL_GEOMETRY, preset
+from multires.models.encoder import Regularization
 from multires.models.mr_hubert import MultiResHubert
-from multires.training.pretrain import (
-    LOG_COLUMNS,
-    Batches,
-    Recipe,
-    cut,
-    mask_spans,
-    masked_prediction,
-    pretrain,
-    targets_at,
-    training_log,
-    warm_start,
-)
-from multires.training.targets import Units, cepstral_units, load_speech
+from multires.training import pretrain as module
+from multires.training.batches import Batches, cut, mask_bands, mask_spans
+from multires.training.distributed import Processes
+from multires.training.front_end import local_frames
+from multires.training.loss import masked_prediction, targets_at
+from multires.training.pretrain import pretrain
+from multires.training.recipe import Recipe
+from multires.training.records import LOG_COLUMNS, training_log
+from multires.training.speech import load_speech
+from multires.training.targets import Units, cepstral_units
+from multires.training.warm_start import warm_start
 
 TINY = {
     "width": 32, "heads": 2, "ffn": 64, "final_dim": 16, "conv_pos": 8, "conv_pos_groups": 4,
@@ -174,9 +173,7 @@ def test_the_loss_is_summed_over_resolutions_and_divided_by_fine_frames(data):
     """As fairseq's criterion: sums of all heads over the sample size of the finest, each kind with its weight."""
     speech, units = data
     recipe = replace(RECIPE, dropout=0.0, masked_weight=1.0, unmasked_weight=0.5, auxiliary_weight=2.0)
-    training = module._Training(
-        config("multi"), speech, units, recipe, 0, None, None, module.Processes(torch.device("cpu"))
-    )
+    training = module._Training(config("multi"), speech, units, recipe, 0, None, None, Processes(torch.device("cpu")))
     model = MultiResHubert(config("multi"), seed=0)
     batch = training.batches[0]
     waveforms, labels = cut(speech, units, batch)
@@ -220,7 +217,7 @@ def test_a_log_mel_model_trains_with_masked_bands_and_reads_its_file_again(data,
 
 def test_bands_are_masked_in_both_stacked_frames():
     frames = torch.ones(50, 4, 160)
-    masked = module.mask_bands(frames, masks=1, width=20, rng=np.random.default_rng(0))
+    masked = mask_bands(frames, masks=1, width=20, rng=np.random.default_rng(0))
     assert torch.equal(masked[..., :80], masked[..., 80:])
     assert torch.equal(masked[:, :1].expand_as(masked), masked)
     widths = (masked[:, 0, :80] == 0).sum(1)
@@ -396,7 +393,7 @@ def test_gradient_into_the_waveform_encoder_is_scaled(data):
     mask = torch.from_numpy(mask_spans(*labels.shape, span=10, probability=0.8, rng=np.random.default_rng(0)))
 
     def gradient(scale):
-        model = MultiResHubert(config(), regularization=module.Regularization(feature_gradient=scale), seed=0)
+        model = MultiResHubert(config(), regularization=Regularization(feature_gradient=scale), seed=0)
         masked_prediction(model, model.predict(waveforms, mask=mask), labels)[0][0].loss.backward()
         return model.waveform_encoder.convolutions[0].weight.grad, model.projection.weight.grad
 
@@ -409,7 +406,7 @@ def test_a_waveform_encoder_that_is_not_trained_gives_its_frames_once(data, tmp_
     speech, units = data
     recipe = replace(RECIPE, feature_gradient=0.0, steps=3, weight_decay=0.1)
     model = MultiResHubert(config("multi"), seed=0)
-    frames = module.local_frames(model, speech)
+    frames = local_frames(model, speech)
     whole = speech.utterance(1)[None]
     start, end = speech.frame_starts[1:3]
     mask = torch.zeros(1, int(end - start), dtype=torch.bool)

@@ -8,15 +8,8 @@ from multires.corpus.utterance import Corpus, Utterance
 from multires.errors import MultiresError
 from multires.models.config import preset
 from multires.models.mr_hubert import MultiResHubert
-from multires.training.targets import (
-    Cepstra,
-    Quantizer,
-    cepstral_units,
-    frame_count,
-    layer_units,
-    load_speech,
-    stack,
-)
+from multires.training.speech import frame_count, load_speech
+from multires.training.targets import Cepstra, Quantizer, cepstral_units, layer_units, stack
 
 
 def utterance(name, samples, split="train"):

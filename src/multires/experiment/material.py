@@ -1,4 +1,4 @@
-"""What the models of an experiment are trained on: computed once, kept as arrays, mapped by every process."""
+"""Training data of an experiment: computed once, stored as arrays, memory-mapped by every process."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from multires.errors import MultiresError
 from multires.models.config import ModelConfig
 from multires.models.mr_hubert import MultiResHubert
 from multires.runtime.storage import making, replace_file
-from multires.training.pretrain import keep_frames, local_frames
-from multires.training.targets import Labeller, Speech, Units
+from multires.training.front_end import keep_frames, local_frames
+from multires.training.speech import Speech
+from multires.training.targets import Labeller, Units
 
 PARTS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
 class Material:
-    """Speech to train on, other speakers' speech whose loss is logged, and the units of both by name."""
+    """Training speech, held-out speech whose loss is logged, and the units of both by name."""
 
     speech: Speech
     held_out: Speech
     units: Mapping[str, tuple[Units, Units]] = field(default_factory=dict)
 
     def labelled(self, labeller: Labeller, progress: bool) -> tuple[Units, Units]:
-        """Of the speech to train on and of the held-out speech, by the same centroids."""
+        """Units of the training and held-out speech, from the same centroids."""
         return labeller(self.speech, progress=progress), labeller(self.held_out, progress=progress)
 
 
 def save_speech(material: Material, config: ModelConfig, folder: Path, *, progress: bool = True) -> None:
-    """Write both parts' samples and, with a log-mel front end, their frames; what is there already stays."""
+    """Write the samples of both parts and, with a log-mel front end, their frames, unless they are up to date."""
     folder.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {}
     for part, speech in zip(PARTS, (material.speech, material.held_out), strict=True):
@@ -64,7 +65,7 @@ def save_units(name: str, units: tuple[Units, Units], material: Material, folder
 
 
 def load_units(name: str, folder: Path) -> tuple[tuple[Units, Units], list[str]] | None:
-    """Units that `save_units` wrote and the fingerprints of the speech that they belong to; None where there are none."""
+    """Units that `save_units` wrote and the fingerprints of their speech; None if there are none."""
     try:
         facts = json.loads((folder / f"units-{name}.json").read_text())
     except OSError:
@@ -80,12 +81,12 @@ def load_units(name: str, folder: Path) -> tuple[tuple[Units, Units], list[str]]
 
 
 def load_material(folder: Path, names: list[str]) -> Material:
-    """What `save_speech` and `save_units` wrote, mapped rather than read.
+    """Memory-map the arrays that `save_speech` and `save_units` wrote.
 
     Raises
     ------
     MultiresError
-        Where a part is missing or units belong to other speech.
+        If a part is missing or the units belong to other speech.
     """
     parts = []
     for part in PARTS:

@@ -20,10 +20,10 @@ from multires.errors import MultiresError
 from multires.runtime.storage import replace_file
 
 REPORT_SECONDS = 5.0
-"""Time between two notes of a worker on how far it is."""
+"""Seconds between two progress reports of a worker."""
 
 STATUS_SECONDS = 30.0
-"""Time between two lines of status on the terminal."""
+"""Seconds between two status lines on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Job:
     name
         Of the model's file, without its suffix, such as ``multi+aux-3``.
     condition, seed
-        What is trained.
+        Condition and seed of the model.
     steps
         Optimizer steps in all.
     changes
@@ -58,14 +58,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, as its worker last noted it.
+    """Progress of a job as last reported by its worker.
 
     Attributes
     ----------
     step, steps
-        Done and in all.
+        Steps done and total steps.
     rate
-        Audio-seconds per second since the worker took the job up, NaN before.
+        Audio-seconds per second since the worker started the job; NaN before.
     state
         ``waiting``, ``running``, ``stopped`` or ``done``.
     """
@@ -77,12 +77,12 @@ class Progress:
 
 
 def note_path(job: Job, folder: Path) -> Path:
-    """Where a worker notes how far it is."""
+    """File in which a worker reports its progress."""
     return folder / ".progress" / f"{job.name}.json"
 
 
 def read_progress(job: Job, folder: Path) -> Progress:
-    """How far a job is; `done` where its model is there."""
+    """Progress of a job; ``done`` if its model exists."""
     if job.path(folder).exists():
         return Progress(job.steps, job.steps, float("nan"), "done")
     try:
@@ -94,7 +94,7 @@ def read_progress(job: Job, folder: Path) -> Progress:
 
 
 class Reporter:
-    """Notes every few seconds how far a job is, for the process that started the workers."""
+    """Reports the progress of a job every few seconds to the process that started the workers."""
 
     def __init__(self, job: Job, folder: Path) -> None:
         self.path = note_path(job, folder)
@@ -113,9 +113,9 @@ class Reporter:
 
 
 def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], object]) -> None:
-    """Train every job that no other process trains, in order, and wait for none.
+    """Train every job that no other process is training, in order, without waiting for the others.
 
-    A job is locked while it is trained; the system lets go of the lock when the process ends, however it ends.
+    A job is locked while it is trained; the operating system releases the lock when the process ends.
     """
     locks = folder / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], obj
 
 
 def end_with_parent() -> None:
-    """Stop this process as Ctrl-C would, once the one that started it is gone."""
+    """Interrupt this process, as Ctrl-C would, when its parent process has ended."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -149,14 +149,14 @@ def end_with_parent() -> None:
 def run_workers(
     command: Sequence[str], jobs: Sequence[Job], folder: Path, *, workers: int, progress: bool = True
 ) -> None:
-    """Start `workers` single-threaded processes of `command` and show how far the jobs are until all are done.
+    """Run `workers` single-threaded processes of `command` and show their progress until all jobs are done.
 
     Ctrl-C, SIGTERM and SIGHUP make every worker finish its step, write its checkpoint and end.
 
     Raises
     ------
     MultiresError
-        Where workers failed; what they wrote stays, and the next call continues from it.
+        If workers failed. Checkpoints are kept, and the next call continues from them.
     KeyboardInterrupt
         After a signal.
     """
@@ -204,7 +204,7 @@ def run_workers(
 
 
 def status_line(jobs: Sequence[Job], folder: Path) -> str:
-    """Models done, what is running, audio-seconds per second, and the time left."""
+    """Finished models, running models and audio-seconds per second, on one line."""
     states = {job.name: read_progress(job, folder) for job in jobs}
     done = sum(state.state == "done" for state in states.values())
     running = {name: state for name, state in states.items() if state.state == "running"}

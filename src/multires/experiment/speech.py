@@ -1,4 +1,4 @@
-"""Which LibriSpeech speakers the controlled experiment trains on, and which it is judged on."""
+"""Roles of LibriSpeech speakers in the controlled experiment."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ TEST_SHARE, DEVELOPMENT_SHARE = 0.55, 0.13
 
 @dataclass(frozen=True)
 class Roles:
-    """Speakers by what they are used for; no speaker has two roles.
+    """Speakers by role; no speaker has two roles.
 
     Attributes
     ----------
     pretraining
-        Models are pre-trained on them.
+        Speakers on whom models are pre-trained.
     fit
-        Probes, clusters and canonical directions are fitted to them.
+        Speakers to whom probes, clusters and canonical directions are fitted.
     development
-        Layers, regularizers and units are chosen on them.
+        Speakers on whom layers, regularizers and units are chosen.
     test
-        Every reported score is measured on them.
+        Speakers on whom every reported score is measured.
     """
 
     pretraining: tuple[str, ...]
@@ -72,12 +72,12 @@ def assign_roles(speakers: Iterable[tuple[str, str]]) -> Roles:
 def load_experiment_speech(
     folders: str | Path | Sequence[str | Path], *, progress: bool = True
 ) -> tuple[Corpus, Roles]:
-    """The experiment's splits of LibriSpeech from one folder or several that each hold a part of it.
+    """Read the experiment's splits of LibriSpeech from one folder, or from several that each hold a part of them.
 
     Raises
     ------
     MultiresError
-        Where a folder is missing, an utterance is in two of them, or there are no speakers to train on.
+        If a folder is missing, an utterance is in two of them, or there are no speakers to train on.
     """
     places = [folders] if isinstance(folders, str | Path) else list(folders)
     parts: list[Corpus] = []

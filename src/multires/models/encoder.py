@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -237,6 +238,13 @@ def gelu(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
+@cache
+def _log_mel(device: torch.device) -> LogMel:
+    """Mel filters in float32, kept apart from the model: they have no parameters and never change type."""
+    with torch.device("cpu"):
+        return LogMel().to(device)
+
+
 class LogMelFrontEnd(nn.Module):
     """Two stacked 10 ms log-mel frames for each 20 ms frame, normalized by utterance (MelHuBERT, arXiv 2211.09944).
 
@@ -249,11 +257,6 @@ class LogMelFrontEnd(nn.Module):
     MARGIN = 80
     """Samples assumed before the first and after the last."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        # Not a sub-module: its filters stay in float32 whatever type the model is brought to.
-        self._bands = (LogMel(),)
-
     def forward(
         self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, "batch frames channels"]:
@@ -262,8 +265,7 @@ class LogMelFrontEnd(nn.Module):
         if lengths is None:
             lengths = torch.full((batch,), samples, device=waveforms.device)
         waveforms = waveforms.float() * own_frames(lengths, samples)
-        bands = self._bands[0].to(waveforms.device)
-        x = bands.log_mel(F.pad(waveforms, (self.MARGIN, self.MARGIN)))
+        x = _log_mel(waveforms.device).log_mel(F.pad(waveforms, (self.MARGIN, self.MARGIN)))
         frames = (samples - 400) // 320 + 1
         x = x[:, : 2 * frames]
         own = own_frames(2 * ((lengths - 400) // 320 + 1), 2 * frames)[..., None]

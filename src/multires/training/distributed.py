@@ -1,4 +1,4 @@
-"""The processes that train one model together, a GPU each; one alone needs nothing of this."""
+"""Data-parallel training of one model in several processes, one GPU each."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from multires.errors import MultiresError
 
 
 class Processes:
-    """This process among those that ``torchrun`` started, joined by Accelerate; alone where nothing started others.
+    """This process among those started by ``torchrun``, connected by Accelerate; the only one otherwise.
 
-    Each takes its share of every batch, and what they sum is what one process would have computed from the whole.
+    Each process takes its share of every batch; sums over processes equal the result of one process on the whole batch.
 
     Parameters
     ----------
     device
-        What each computes on.
+        Device of this process.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -30,11 +30,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files and shows progress."""
+        """Whether this process writes files and shows progress."""
         return self.rank == 0
 
     def _join(self) -> Any:
-        """Accelerate's state, which connects the processes when first asked for."""
+        """Accelerate's state, which connects the processes on first use."""
         try:
             from accelerate import PartialState
         except ImportError as error:
@@ -44,7 +44,7 @@ class Processes:
         return PartialState(cpu=self.device.type == "cpu")
 
     def share(self, items: int) -> tuple[np.ndarray, float]:
-        """This process's items of so many, and their share of all; one item that counts for nothing where it has none."""
+        """Indices of this process's items and their share of all items; a process without items gets item 0 with share 0."""
         own = np.arange(items)[self.rank :: self.count]
         return (own if len(own) else np.zeros(1, int)), len(own) / items
 
@@ -69,15 +69,15 @@ class Processes:
             parameter.grad = gradient.view_as(parameter).clone()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in one of them, so that all stop at the same step."""
+        """Whether the flag is set in any process, so that all stop at the same step."""
         return flag if self.count == 1 else bool(self.summed(torch.tensor(float(flag), device=self.device)))
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.count > 1:
             self._join().wait_for_everyone()
 
 
 def own_device(device: str) -> str:
-    """``cuda`` as the GPU of this process, where ``torchrun`` started one for each."""
+    """The GPU of this process if ``torchrun`` started one process per GPU, else `device`."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,12 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from multires.corpus.utterance import SAMPLE_RATE, Corpus
+from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError
 from multires.models.layers import LayeredModel
-
-HOP, WINDOW = 320, 400
-"""Samples from frame to frame and under a frame: those of the published waveform encoder, so that frames coincide."""
+from multires.training.speech import HOP, WINDOW, Speech, frame_count
 
 _KMEANS_FRAMES = 60_000
-
-
-def frame_count(samples: int) -> int:
-    """20 ms frames of so many samples, as the waveform encoder gives them."""
-    return max(0, (samples - WINDOW) // HOP + 1)
 
 
 class Cepstra(torch.nn.Module):
@@ -35,9 +28,9 @@ class Cepstra(torch.nn.Module):
     Parameters
     ----------
     coefficients
-        How many, the first one (energy) included.
+        Number of coefficients, including the first (energy).
     deltas
-        Whether their first and second differences over time (5 frames wide) follow.
+        Whether to append their first and second differences over time (5 frames wide).
     """
 
     def __init__(self, coefficients: int = 13, deltas: bool = True) -> None:
@@ -48,7 +41,7 @@ class Cepstra(torch.nn.Module):
         self.cepstra = torchaudio.transforms.MFCC(SAMPLE_RATE, coefficients, log_mels=True, melkwargs=mel)
 
     def forward(self, waveforms: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch frames dim"]:
-        """Cepstra of a batch without padding, less each utterance's own mean."""
+        """Cepstra of a batch without padding, with each utterance's mean subtracted."""
         x = self.cepstra(waveforms)
         x = x - x.mean(2, keepdim=True)
         if self.deltas:
@@ -58,96 +51,17 @@ class Cepstra(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class Speech:
-    """Utterances end to end on one device, ready to be cut into batches.
-
-    Attributes
-    ----------
-    name
-        Of the corpus.
-    samples
-        16-bit, all utterances one after the other.
-    starts, lengths
-        Of each utterance, in samples.
-    fingerprint
-        Changes with the audio.
-    """
-
-    name: str
-    samples: Int[Tensor, " samples"]
-    starts: np.ndarray
-    lengths: np.ndarray
-    fingerprint: str
-
-    @property
-    def frames(self) -> np.ndarray:
-        """20 ms frames of each utterance."""
-        return (self.lengths - WINDOW) // HOP + 1
-
-    @property
-    def frame_starts(self) -> np.ndarray:
-        """Where each utterance begins in a stream of frames of all utterances, and the total at the end."""
-        return np.concatenate([[0], np.cumsum(self.frames)])
-
-    @property
-    def seconds(self) -> float:
-        """Of audio in all."""
-        return float(self.lengths.sum() / SAMPLE_RATE)
-
-    def utterance(self, index: int) -> Float[Tensor, " samples"]:
-        """One utterance in float32."""
-        start = int(self.starts[index])
-        return self.samples[start : start + int(self.lengths[index])].float() / 32768
-
-
-def load_speech(
-    corpus: Corpus,
-    splits: Sequence[str],
-    *,
-    speakers: Collection[str] | None = None,
-    device: str | torch.device = "cpu",
-    progress: bool = True,
-) -> Speech:
-    """The audio of some splits of a corpus, and of these only some speakers', as 16-bit samples on the device.
-
-    Utterances shorter than one frame are left out.
-
-    Raises
-    ------
-    MultiresError
-        Where the splits hold no utterance of one frame or more.
-    """
-    chosen = [u for u in corpus if u.split in splits and (speakers is None or u.speaker in speakers)]
-    parts = []
-    for utterance in tqdm(chosen, desc="reading speech", unit="utterance", disable=not progress):
-        audio = utterance.audio
-        if len(audio) >= WINDOW:
-            parts.append(np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16))
-    if not parts:
-        raise MultiresError(f"corpus {corpus.name} has no speech in {', '.join(splits)}: choose of {corpus.splits}")
-    lengths = np.array([len(part) for part in parts])
-    samples = np.concatenate(parts)
-    return Speech(
-        corpus.name,
-        torch.from_numpy(samples).to(device),
-        np.concatenate([[0], np.cumsum(lengths)[:-1]]),
-        lengths,
-        hashlib.sha256(samples.tobytes() + lengths.tobytes()).hexdigest()[:16],
-    )
-
-
-@dataclass(frozen=True)
 class Units:
-    """What masked frames are to be recognised as.
+    """Cluster labels that frames are trained to predict.
 
     Attributes
     ----------
     labels
-        One a 20 ms frame, utterances end to end as in `Speech.frame_starts`.
+        One label per 20 ms frame, utterances concatenated as in `Speech.frame_starts`.
     classes
-        How many units there are.
+        Number of units.
     source
-        For people, such as ``MFCC`` or ``hubert encoder.0.3``.
+        Display name, such as ``MFCC`` or ``hubert encoder.0.3``.
     fingerprint
         Changes with the labels.
     """
@@ -159,16 +73,16 @@ class Units:
 
 
 class Quantizer:
-    """k-means on standardised vectors.
+    """k-means on standardized vectors.
 
     Parameters
     ----------
     vectors
-        To fit to; more than 60,000 are sampled.
+        Training vectors; at most 60,000 are used, sampled at random.
     classes
         Clusters.
     seed
-        Of the sample and the clusters.
+        Seed of the sample and of the clusters.
     """
 
     def __init__(self, vectors: Float[np.ndarray, "frames dim"], classes: int, seed: int) -> None:
@@ -199,11 +113,11 @@ class Labeller:
     features
         From one utterance's samples to ``(frames, dim)`` at 20 ms.
     speech
-        To fit the centroids to; an even sample of its utterances, about 60,000 frames.
+        Training speech of the centroids: a random sample of its utterances, about 60,000 frames.
     classes, seed
         As for `Quantizer`.
     source
-        Where the features come from, for people.
+        Display name of the features.
     """
 
     def __init__(
@@ -225,7 +139,7 @@ class Labeller:
         self.quantizer = Quantizer(vectors, classes, seed)
 
     def __call__(self, speech: Speech, *, progress: bool = True) -> Units:
-        """The units of every frame of some speech, which need not be what the centroids were fitted to."""
+        """Label every frame of some speech, which need not be the speech that the centroids were fitted to."""
         bar = tqdm(range(len(speech.lengths)), desc=f"units from {self.source}", unit="utterance", disable=not progress)
         with torch.inference_mode():
             labels = torch.cat([self.quantizer(self.features(speech.utterance(i))) for i in bar]).to(torch.int32)
@@ -239,8 +153,8 @@ def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0,
     Parameters
     ----------
     context
-        Frames on either side whose cepstra are stacked beside a frame's own (without differences where above 0),
-        which makes units last longer.
+        Neighboring frames on either side whose cepstra are stacked with a frame's own (without differences if above
+        0), which makes units last longer.
     """
     cepstra = Cepstra(deltas=context == 0).to(speech.samples.device)
     source = "MFCC" if context == 0 else f"MFCC of {2 * context + 1} frames"
@@ -252,12 +166,12 @@ def layer_units(
 ) -> Labeller:
     """Units fitted to `speech`: k-means on a 20 ms layer of another model, a later iteration or a teacher.
 
-    Where the layer's frames have other centers than the waveform encoder's, each frame takes the layer's nearest.
+    If the layer's frames are centered elsewhere than the waveform encoder's, each frame takes the nearest one.
 
     Raises
     ------
     MultiresError
-        Where the model has no such layer, or not at 20 ms.
+        If the model has no such layer with a frame period of 20 ms.
     """
     known = {found.name: found for found in model.layers}
     if layer not in known or abs(known[layer].frame_period - HOP / SAMPLE_RATE) > 1e-9:

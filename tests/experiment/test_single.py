@@ -3,16 +3,16 @@
 import pytest
 
 from multires.errors import MultiresError
+from multires.experiment.single import train_one
 from multires.models import load_model
-from multires.training.pretrain import training_log
-from multires.training.single import train_one
+from multires.training.records import training_log
 
 
 @pytest.mark.slow
 def test_a_model_is_trained_and_can_be_named(tmp_path, capsys, monkeypatch):
     path = train_one("multi+aux", size="smoke", steps=4, seed=3, out=tmp_path, progress=False)
     assert "1 models of about" in capsys.readouterr().out
-    assert path == tmp_path / "embedded" / "models" / "multi+aux-3.safetensors"
+    assert path == tmp_path / "embedded" / "single" / "models" / "multi+aux-3.safetensors"
     log = training_log(path)
     assert log["step"].max() == 4
     assert set(log["frame_period"]) == {0.02, 0.04}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
-from multires.experiment.run import CONDITIONS, CORPORA, SIZES, Size, _load, estimate, train_all
+from multires.experiment.conditions import CONDITIONS, CORPORA, SIZES, Size
+from multires.experiment.estimate import estimate
+from multires.experiment.train import load_material_of, train_all
 
 
 def train_one(
@@ -36,7 +38,7 @@ def train_one(
     steps
         In place of those of the size's recipe.
     out
-        The model comes to lie in ``<out>/<corpus>/models``, where `multires.experiment.run` finds it too.
+        The model is written to ``<out>/<corpus>/single/models``, apart from the experiment's own models.
     estimate_only
         Measure a few steps, print what the training would take, and stop.
 
@@ -58,8 +60,8 @@ def train_one(
         chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
     if corpus != "embedded" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
-    folder = Path(out) / corpus / "models"
-    _, material = _load(corpus, data, chosen, device, progress)
+    folder = Path(out) / corpus / "single" / "models"
+    _, material = load_material_of(corpus, data, chosen, device, progress)
     print(estimate(material, chosen, [condition], [seed], device), flush=True)
     if estimate_only:
         return folder / f"{condition}-{seed}.safetensors"

@@ -1,0 +1,107 @@
+"""Conditions, sizes and recipes of the controlled experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from multires.errors import choose
+from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
+from multires.training.recipe import Recipe
+
+CONDITIONS: dict[str, tuple[str, bool]] = {
+    "hubert": ("hubert", False),
+    "mono": ("mono", False),
+    "mono+aux": ("mono", True),
+    "multi": ("multi", False),
+    "multi+aux": ("multi", True),
+}
+"""Architecture of each condition, and whether it has the auxiliary low-resolution loss."""
+
+CORPORA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "embedded": (("train",), ("evaluation",)),
+    "librispeech": (("train-clean-100",), ("test-other",)),
+}
+"""Training and evaluation splits by corpus."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Features whose clusters are the units to predict.
+
+    Attributes
+    ----------
+    model
+        ``mfcc``, or any name that `load_model` takes.
+    layer
+        The model's layer; ignored for ``mfcc``.
+    padded
+        Whether audio is padded to 30 s for Whisper's encoder. Without padding, units are computed several times faster.
+    """
+
+    model: str = "mfcc"
+    layer: str = ""
+    padded: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """Model size, recipe and evaluation settings of an experiment.
+
+    Attributes
+    ----------
+    recipe
+        Recipe of all conditions.
+    shape
+        Fields of `ModelConfig` that replace those of the preset ``small``.
+    hours
+        Total hours of synthetic speech, for training and evaluation together.
+    targets
+        Features whose clusters are predicted. All conditions and seeds predict the same units.
+    evaluation
+        Fields of the profile that scores are measured with, and `recognition`, `recognition_steps`.
+    """
+
+    recipe: Recipe
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    hours: float = 3.0
+    targets: Targets = Targets()
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+
+
+LOG_MEL_SHAPE: dict[str, Any] = {
+    "front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY, "width": 192, "heads": 4, "ffn": 768, "conv_pos": 32,
+    "conv_pos_groups": 16, "final_dim": 96,
+}  # fmt: skip
+"""2.8 million parameters on log-mel frames: the size of the controlled experiment on 2 cores."""
+
+SIZES: dict[str, Size] = {
+    "smoke": Size(
+        Recipe(steps=10, batch_seconds=6, crop_seconds=1.2, classes=10, warm_steps=2, log_every=2, held_out_batches=1),
+        {"width": 16, "heads": 2, "ffn": 16, "final_dim": 8, "conv_pos": 4, "conv_pos_groups": 2, "classes": 10,
+         "convolutions": tuple((8, k, s) for k, s in ((10, 5), *((3, 2),) * 4, *((2, 2),) * 2))},
+        hours=0.05,
+        evaluation={"hours": 0.05, "frames": 300, "trials": 1, "resamples": 50, "cluster_seeds": 1, "phone_clusters": 10,
+                    "word_clusters": 10, "word_instances": 2, "probe_instances": 150, "views": "phone",
+                    "recognition": 12, "recognition_steps": 5},
+    ),
+    "cpu": Size(
+        Recipe(steps=5_000, batch_seconds=16, crop_seconds=5, learning_rate=3e-3, mask_probability=0.5,
+               unmasked_weight=1.0, warm_steps=0, log_every=250, held_out_batches=8, precision="float32"),
+        LOG_MEL_SHAPE,
+        evaluation={"hours": 0.25, "frames": 6_000, "probe_instances": 8_000, "recognition": 150, "recognition_steps": 300},
+    ),
+    "gpu": Size(
+        Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0
+    ),
+}  # fmt: skip
+"""``smoke`` takes seconds and only tests the program; ``cpu`` is the controlled experiment; ``gpu`` is meant for one GPU."""
+
+
+def condition_config(condition: str, size: Size) -> ModelConfig:
+    """Configuration of a condition; conditions of one architecture differ only in the second prediction head."""
+    architecture, auxiliary = CONDITIONS[choose("condition", condition, tuple(CONDITIONS))]
+    shape = {name: value for name, value in size.shape.items() if name != "classes"}
+    single = architecture != "hubert" and not auxiliary
+    return preset(architecture, "small", classes=size.recipe.classes, single_prediction=single, **shape)

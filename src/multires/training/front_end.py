@@ -1,0 +1,41 @@
+"""Frames of a front end that is not trained, computed once over whole utterances."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from multires.models.mr_hubert import MultiResHubert
+from multires.training.speech import Speech
+
+
+@torch.no_grad()
+def local_frames(model: MultiResHubert, speech: Speech, *, progress: bool = False) -> Float[Tensor, "frames channels"]:
+    """The front end's frames of all utterances, end to end as in `Speech.frame_starts`; log-mel ones in float16."""
+    parameterless = model.config.front_end == "log_mel"
+    channels = model.config.convolutions[-1][0]
+    dtype = torch.float16 if parameterless else torch.float32
+    frames = torch.empty(int(speech.frame_starts[-1]), channels, dtype=dtype, device=speech.samples.device)
+    bar = tqdm(speech.frame_starts[:-1].tolist(), desc="front end", unit="utterance", disable=not progress)
+    for index, start in enumerate(bar):
+        found = model.waveform_encoder(speech.utterance(index)[None], None)[0]
+        frames[start : start + len(found)] = found
+    return frames
+
+
+_FRAMES: dict[str, Tensor] = {}
+"""Log-mel frames by the fingerprint of the speech: they depend on nothing that is trained."""
+
+
+def keep_frames(speech: Speech, frames: Float[Tensor, "frames channels"]) -> None:
+    """Use log-mel frames computed before, as `local_frames` gives them, for some speech in this process."""
+    _FRAMES[speech.fingerprint] = frames
+
+
+def log_mel_frames(model: MultiResHubert, speech: Speech) -> Tensor:
+    """Log-mel frames of some speech, from those kept in this process where they are there."""
+    if speech.fingerprint not in _FRAMES:
+        _FRAMES[speech.fingerprint] = local_frames(model, speech)
+    return _FRAMES[speech.fingerprint]
