@@ -90,7 +90,7 @@ def test_processes_give_what_threads_give_and_mend_what_is_damaged(tmp_path, mon
     try:
         for worth, name in ((float("inf"), "threads"), (0.0, "processes")):
             torch.set_num_threads(2)
-            monkeypatch.setattr(stages, "_WORTH_PROCESSES", worth)
+            monkeypatch.setattr(stages.gather, "_WORTH_PROCESSES", worth)
             run = tiny(tmp_path / name, layers="conv,encoder.0.1,middle.0", frames=100)
             extracted = stages.extraction(run).table
             damaged = next(run.features("untrained/multi-small").path.glob("shard-*/phone/middle.0/c/0/0"))
@@ -114,7 +114,7 @@ def test_a_process_that_dies_takes_nothing_with_it(capsys):
             os.kill(os.getpid(), signal.SIGKILL)
         return [{"number": number}]
 
-    found = list(stages._in_processes(rows_of, list(range(8)), 2))
+    found = list(stages.gather._in_processes(rows_of, list(range(8)), 2))
     assert [row["number"] for rows in found for row in rows] == list(range(8))
     assert "a process died, as one does that runs out of memory: going on without" in capsys.readouterr().err
 
@@ -229,7 +229,7 @@ def test_speakers_are_probed_on_utterances_that_did_not_train():
         "speaker": ["a"] * 7 + ["b"] * 4 + ["c"] * 5,
         "utterance": [f"u{number}" for number in range(16)],
     })  # fmt: skip
-    train, test = stages._speaker_rows(None, labels)
+    train, test = stages.rows.speaker_rows(None, labels)
     assert not (train & test).any()
     assert set(labels["speaker"][test]) == {"a", "c"} == set(labels["speaker"][train])  # b has too few
     assert list(np.flatnonzero(test)) == [2, 5, 13]
@@ -388,7 +388,7 @@ def test_an_interruption_does_not_wait_for_what_is_left(small):
         return [{"value": number}]
 
     with pytest.raises(KeyboardInterrupt):
-        stages._gather(small, "test", range(200), rows_of)
+        stages.gather.gather_rows(small, "test", range(200), rows_of)
     assert len(begun) < 100
 
 

@@ -6,6 +6,7 @@ import pytest
 from multires.analysis import stages
 from multires.analysis import sweep as module
 from multires.analysis.run import Run, open_run
+from multires.analysis.stages import correlation
 from multires.analysis.sweep import MEASURES, named, overview, sweep
 from multires.errors import MultiresError
 
@@ -34,7 +35,7 @@ def test_a_sweep_gathers_what_single_runs_give_and_does_nothing_twice(tmp_path, 
     def no_more(*_arguments, **_options):
         raise AssertionError("this was done already")
 
-    monkeypatch.setattr(stages, "_gather", no_more)
+    monkeypatch.setattr(correlation, "gather_rows", no_more)
     again = sweep(MODELS, [0, 1], ["cca"], workspace=tmp_path, progress=False, **TINY)
     assert again.table["value"].tolist() == table["value"].tolist()
     told = overview(table)

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
+from multires.experiment.conditions import CONDITIONS as TRAINED
 from multires.experiment.plan import CONDITIONS, PLAN, REFERENCES
-from multires.experiment.run import CONDITIONS as TRAINED
 
 
 def test_conditions_are_those_that_are_trained():

@@ -185,7 +185,7 @@ def test_what_is_too_much_for_a_worker_is_clustered_shard_by_shard(client, tmp_p
     monkeypatch.setattr(Cluster, "merge", lambda self, *given: merged.append(given[0]) or merge(self, *given))
     tables = {}
     for name, engine, held in (("held", LOCAL, 2**30), ("here", LOCAL, 0), ("there", open_engine(client), 0)):
-        monkeypatch.setattr(stages, "_HELD", held)
+        monkeypatch.setattr(stages.rows, "_HELD", held)
         made = open_run(workspace=tmp_path / name, engine=engine, progress=False, **settings)
         assert made.features("untrained/multi-small").shards > 3
         tables[name] = stages.mutual_information(made).table

@@ -1,0 +1,38 @@
+"""Stages of the analysis: each takes a run and returns a tidy table, kept in the workspace."""
+
+from multires.analysis.stages.correlation import GROUPINGS, REPLICATE, cca, cca_grouping, cca_replicates, cca_variants
+from multires.analysis.stages.costs import efficiency
+from multires.analysis.stages.evidence import claims
+from multires.analysis.stages.gather import distinct_models, layer_table
+from multires.analysis.stages.information import (
+    CLUSTER_COUNTS,
+    mi_clusters,
+    mutual_information,
+    mutual_information_replicates,
+)
+from multires.analysis.stages.overview import corpus_summary, example_utterance
+from multires.analysis.stages.probing import TASKS, agreement, probes
+from multires.analysis.stages.similarity import extraction
+
+__all__ = [
+    "CLUSTER_COUNTS",
+    "GROUPINGS",
+    "REPLICATE",
+    "TASKS",
+    "agreement",
+    "cca",
+    "cca_grouping",
+    "cca_replicates",
+    "cca_variants",
+    "claims",
+    "corpus_summary",
+    "distinct_models",
+    "efficiency",
+    "example_utterance",
+    "extraction",
+    "layer_table",
+    "mi_clusters",
+    "mutual_information",
+    "mutual_information_replicates",
+    "probes",
+]

@@ -1,0 +1,38 @@
+"""Verdicts on the paper's claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from multires.analysis.run import Result, Run
+from multires.analysis.stages.correlation import cca
+from multires.analysis.stages.costs import efficiency
+from multires.analysis.stages.information import mutual_information
+from multires.analysis.stages.probing import probes
+from multires.analysis.stages.rows import run_parameters
+from multires.experiment.tables import experiment_tables
+from multires.report import verdicts as judged
+
+
+def claims(run: Run, experiment: str | Path | None = None) -> Result:
+    """The verdict on each of the paper's claims, from the tables of the other stages and of the controlled experiment.
+
+    `experiment` is the folder of one's own experiment, or None for the one that comes with the package.
+    """
+    switched = experiment_tables(experiment)
+    tables = {
+        "cca": cca(run).table,
+        "mutual_information": mutual_information(run).table,
+        "probes": probes(run).table,
+        "efficiency": efficiency(run).table,
+    }
+    names = tuple(name for name in vars(run.profile) if name not in ("name", "description", "models"))
+
+    def compute() -> pd.DataFrame:
+        found = [judged.judge_experiment(each.effects, each.carries, each.title) for each in switched]
+        return pd.concat([judged.judge(**tables), *found], ignore_index=True)
+
+    told = [(each.title, each.source.get("table_sha256")) for each in switched]
+    return run.table("claims", {**run_parameters(run, *names), "experiment": told}, compute)

@@ -1,0 +1,105 @@
+"""Linear probes on every layer, and the agreement of scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multires.analysis.run import ACOUSTIC, Result, Run
+from multires.analysis.stages.correlation import cca
+from multires.analysis.stages.gather import (
+    acoustic_places,
+    gather_rows,
+    layer_columns,
+    subject_columns,
+    subject_layers,
+    subject_places,
+)
+from multires.analysis.stages.information import mutual_information
+from multires.analysis.stages.rows import read_vectors, run_parameters, sample_rows, speaker_rows, split_rows
+from multires.features.store import FeatureStore
+from multires.measures.probe import linear_probe, weighted_sum_probe
+from multires.models.layers import Layer
+from multires.results import tidy
+
+TASKS = ("phone", "word", "speaker")
+"""What probes classify."""
+
+
+def probes(run: Run) -> Result:
+    """Linear probes for phone, word and speaker on every layer, on log-mel and MFCC, and on weighted sums of layers."""
+
+    def rows_of(work: tuple[FeatureStore, list[Layer], dict[str, Any]]) -> list[dict[str, Any]]:
+        return _probe_rows(run, *work)
+
+    def compute() -> pd.DataFrame:
+        places = subject_places(run, run.subjects) + acoustic_places(run)
+        single = [(store, [layer], {**columns, "view": task}) for store, layer, columns in places for task in TASKS]
+        summed = [
+            (
+                run.features(subject.name, subject.seed),
+                [layer for layer in subject_layers(run, subject) if layer.name != "conv"],
+                {**subject_columns(run, subject), "layer": "weighted sum", "view": task},
+            )
+            for subject in run.subjects
+            for task in TASKS
+        ]
+        return gather_rows(run, "probes", single + summed, rows_of, unit="probe")
+
+    names = ("train", "evaluation", "probe_instances", "word_types", "word_instances")
+    return run.table("probes", run_parameters(run, *names), compute)
+
+
+def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """A probe on one layer, or on the weighted sum of several with the weights as rows of their own."""
+    task = columns["view"]
+    labels = store.labels("utterance" if task == "speaker" else task)
+    if task == "speaker":
+        train, test = speaker_rows(run, labels)
+        clusters = labels["utterance"].to_numpy()
+    else:
+        train, test = split_rows(run, labels, task)
+        clusters = labels["speaker"].to_numpy()
+    chosen = [np.flatnonzero(mask) for mask in (train, test)]
+    if not all(len(rows) for rows in chosen) or labels.loc[train, "label"].nunique() < 2:
+        return []
+    fit, judge = (sample_rows(rows, run.profile.probe_instances, run.seed) for rows in chosen)
+    names = labels["label"].to_numpy(str)
+    unit = "utterance" if task == "speaker" else task
+    first, second = (np.isin(np.arange(len(labels)), rows) for rows in (fit, judge))
+    common = {
+        "seed": run.seed, "clusters": clusters[judge],
+        "groups": None if task == "speaker" else labels["speaker"].to_numpy()[fit],
+    }  # fmt: skip
+    if len(layers) == 1:
+        x, test_x = (read_vectors(store, layers[0], unit, rows) for rows in (first, second))
+        return linear_probe(x, names[fit], test_x, names[judge], **common).rows(**columns)
+    x, test_x = (np.stack([read_vectors(store, layer, unit, rows) for layer in layers]) for rows in (first, second))
+    result = weighted_sum_probe(x, names[fit], test_x, names[judge], **common)
+    weights = [
+        {**columns, **layer_columns(layer), "measure": "layer weight", "value": weight, "n": result.n_train}
+        for layer, weight in zip(layers, result.weights or (), strict=True)
+    ]
+    return result.rows(**columns) + weights
+
+
+def agreement(run: Run) -> Result:
+    """Beside every layer's probe accuracy, its CCA and MI with the same labels."""
+
+    def compute() -> pd.DataFrame:
+        keys = ["model", "seed", "layer", "view"]
+        probed = probes(run).table
+        accuracy = probed[(probed["measure"] == "accuracy") & probed["layer_index"].notna()]
+        found = []
+        correlation, shared = cca(run).table, mutual_information(run).table
+        for name, table, measure in (("CCA", correlation, run.profile.variant), ("MI", shared, "adjusted")):
+            rows = table[(table["measure"] == measure) & table["trial"].isna() & table["view"].isin(["phone", "word"])]
+            rows = rows[~rows["model"].isin(ACOUSTIC)]
+            rows = rows.merge(accuracy[[*keys, "value"]].rename(columns={"value": "accuracy"}), on=keys)
+            found.append(rows.assign(measure=name))
+        return tidy([{str(key): value for key, value in row.items()} for row in pd.concat(found).to_dict("records")])
+
+    names = tuple(name for name in vars(run.profile) if name not in ("name", "description", "models"))
+    return run.table("agreement", run_parameters(run, *names), compute)
