@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from multires.analysis.streaming import Choice, ModelStatistics, Plan, accumulate, model_cca
+from multires.analysis.streaming import accumulate, model_cca
+from multires.analysis.streaming_plan import Plan
+from multires.analysis.streaming_settings import Settings
+from multires.analysis.streaming_statistics import ModelStatistics
 from multires.corpus import Corpus, load_corpus
 from multires.errors import MultiresError
 from multires.features.pooling import pool
@@ -48,7 +51,7 @@ def whole(corpus, model):
 
 def test_frame_scores_are_those_of_the_protocol_on_all_frames(corpus, model, frames, whole):
     x, y, folds = [], [], []
-    plan = Plan.of(model, corpus, Choice(views=("mel", "conv", "phone"), **SETTINGS))
+    plan = Plan.of(model, corpus, Settings(views=("mel", "conv", "phone"), **SETTINGS))
     for index, found in enumerate(frames):
         rows = min(len(found["middle.0"]), len(found["mel"]) // 4)
         x.append(found["middle.0"][:rows])
