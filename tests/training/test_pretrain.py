@@ -174,7 +174,8 @@ def test_the_loss_is_summed_over_resolutions_and_divided_by_fine_frames(data):
     speech, units = data
     recipe = replace(RECIPE, dropout=0.0, masked_weight=1.0, unmasked_weight=0.5, auxiliary_weight=2.0)
     training = module._Training(config("multi"), speech, units, recipe, 0, None, None, Processes(torch.device("cpu")))
-    model = MultiResHubert(config("multi"), seed=0)
+    regularization = Regularization(feature_gradient=recipe.feature_gradient)
+    model = MultiResHubert(config("multi"), regularization=regularization, seed=0).train()
     batch = training.batches[0]
     waveforms, labels = cut(speech, units, batch)
     mask = torch.from_numpy(
