@@ -28,7 +28,9 @@ def main(path: str) -> None:
         by, across = (["context", "speaker"], None) if speakers == "within" else (["context"], ["speaker"])
         start = time.perf_counter()
         dataset = fastabx.Dataset(labels=polars.DataFrame(names), accessor=accessor)
-        subsampler = fastabx.Subsampler(None, None) if arrays["limit"] == 0 else fastabx.Subsampler(int(arrays["limit"]), 5)
+        subsampler = (
+            fastabx.Subsampler(None, None) if arrays["limit"] == 0 else fastabx.Subsampler(int(arrays["limit"]), 5)
+        )
         task = fastabx.Task(dataset, on="label", by=by, across=across, subsampler=subsampler)
         error = fastabx.Score(task, "angular").collapse(levels=["context", "speaker"])
         figures[speakers] = {"seconds": time.perf_counter() - start, "error": error, "cells": len(task)}

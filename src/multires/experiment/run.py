@@ -34,11 +34,11 @@ from multires.analysis.run import ACOUSTIC, open_run
 from multires.corpus import Corpus, load_corpus
 from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
+from multires.experiment.earlier import carries, effects
 from multires.experiment.material import Material, load_material, load_units, save_speech, save_units
 from multires.experiment.queue import Job, Reporter, end_with_parent, run_workers, work
 from multires.experiment.scoring import evaluate, headline
 from multires.experiment.speech import load_experiment_speech
-from multires.experiment.statistics import carries, effects
 from multires.models import load_model
 from multires.models.checkpoint import save_model
 from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
