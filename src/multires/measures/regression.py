@@ -207,11 +207,11 @@ def ridge_probe(
     by_cluster = indicator(member, len(names))
     count = np.bincount(member, minlength=len(names)).astype(np.float64)
     centered = targets[1] - targets[1].mean(axis=0)
-    tables = [by_cluster @ part for part in (centered, centered**2, residual["targets"] ** 2)]
+    sums, squares, errors = (by_cluster @ part for part in (centered, centered**2, residual["targets"] ** 2))
     every = np.ones((1, len(names)))
-    r2 = _r2(every, count, *tables)[0]
-    shuffled = _r2(every, count, *tables[:2], by_cluster @ residual["shuffled"] ** 2)[0]
-    drawn = _r2(draw_weights(len(names), replicates, seed), count, *tables)
+    r2 = _r2(every, count, sums, squares, errors)[0]
+    shuffled = _r2(every, count, sums, squares, by_cluster @ residual["shuffled"] ** 2)[0]
+    drawn = _r2(draw_weights(len(names), replicates, seed), count, sums, squares, errors)
     return [
         RegressionResult(
             r2=float(r2[t]),
