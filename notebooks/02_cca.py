@@ -184,7 +184,7 @@ Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="CCA"))
 # notebook.
 
 # %% tags=["hide-input"]
-Markdown(sentences.cca_conclusion(cca.table, run.corpus.name))
+Markdown(sentences.cca_conclusion(differences, run.corpus.name))
 
 # %% [markdown]
 # Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).

@@ -141,7 +141,7 @@ Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="Adjusted
 # `models`, `profile`, `data`.
 
 # %% tags=["hide-input"]
-Markdown(sentences.mutual_information_conclusion(mi.table, run.corpus.name))
+Markdown(sentences.mutual_information_conclusion(differences, run.corpus.name))
 
 # %% [markdown]
 # Next: [what the resolution costs](04_efficiency).

@@ -55,7 +55,6 @@ from IPython.display import Markdown
 from multires import open_run
 from multires.analysis import stages
 from multires.book.parameters import notebook_parameters
-from multires.experiment import statistics
 from multires.experiment.tables import all_effects, experiment_tables
 from multires.report import figures, sentences
 
@@ -118,7 +117,7 @@ Markdown(sentences.weighted_sums(probes.table))
 #
 # Within a seed, all conditions share the order of the data, the targets, the initial values of the parts that they have in
 # common, the steps and the schedule; the four U-shaped ones have the same parameters. Published checkpoints do not allow
-# this comparison: no two of them differ in the loss alone. These models are small (a million parameters, minutes of
+# this comparison: there is none of the control with neither switch on. These models are small (a million parameters, minutes of
 # training, a waveform encoder that is fitted to cepstra first and then left as it is), so that the experiment can be
 # repeated anywhere; they are not the paper's. `multires experiment` (or `make experiment`) trains and scores them all;
 # `multires experiment --corpus librispeech --data LIBRISPEECH` does so on read speech, where the recipe, tuned on `hubert`
@@ -131,8 +130,9 @@ Markdown(sentences.weighted_sums(probes.table))
 # e_s = \tfrac12\left[(m_s^{\text{mono+aux}} - m_s^{\text{mono}}) + (m_s^{\text{multi+aux}} - m_s^{\text{multi}})\right] ,
 # $$ (eq-main)
 #
-# and its interval is Student's {cite:p}`student1908probable` over the seeds. Two outcomes decide, chosen beforehand: the mean over all tasks of a head on
-# the weighted sum, and the mean of CCA and MI with words. The others are shown so that nothing is hidden.
+# and its interval covers seeds and, where scores of speakers are stored, speakers. Which outcomes decide, and how large an
+# effect must be to be of interest, was fixed before models were scored: [the analysis plan](../book/plan). Every
+# outcome is on a common grid of 40 ms, because the frame rate alone changes scores.
 #
 # {numref}`fig-carries` and {numref}`fig-carries-real` show whether the models learned enough to be compared, and
 # {numref}`fig-training` and {numref}`fig-training-real` how they were trained.
@@ -149,10 +149,10 @@ figures.training_curves(switched[-1].training, corpus=switched[-1].corpus)
 # %% [markdown]
 # {numref}`fig-factorial` is the answer to the chapter's question: what each switch does to each score.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What the auxiliary loss and the downsampling each change, and their interaction, with 95 % intervals over seeds. The first two rows are the outcomes that decide.", "name": "fig-factorial"}, "image": {"alt": "A forest plot for each corpus: a row for each score with three intervals around zero, for auxiliary loss, downsampling and their interaction."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What the auxiliary loss and the downsampling each change, and their interaction, with 95 % intervals. Gray: effects too small to be of interest.", "name": "fig-factorial"}, "image": {"alt": "A forest plot for each corpus: a row for each score with three intervals around zero, for auxiliary loss, downsampling and their interaction."}}
 figures.factorial(all_effects(switched))
 # %% tags=["hide-input"]
-Markdown("\n\n".join(statistics.statement(each.effects, each.carries, each.corpus) for each in switched))
+Markdown("\n\n".join(sentences.experiment(each) for each in switched))
 
 # %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?

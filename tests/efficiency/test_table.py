@@ -15,7 +15,7 @@ from multires.efficiency.memory import peak_memory
 from multires.efficiency.table import efficiency_table
 from multires.efficiency.training_step import training_step
 from multires.errors import MultiresError
-from multires.experiment.statistics import TASKS
+from multires.experiment.earlier import TASKS
 from multires.models import build_model
 from multires.report.figures import efficiency as charts
 from multires.results import COLUMNS

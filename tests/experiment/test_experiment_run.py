@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from multires.errors import MultiresError
 from multires.experiment import run, train
 from multires.experiment.conditions import CONDITIONS, LOG_MEL_SHAPE, SIZES, Targets, condition_config
+from multires.experiment.earlier import TASKS
 from multires.experiment.queue import Job, status_table
 from multires.experiment.run import main, main_experiment
-from multires.experiment.statistics import TASKS
 from multires.models.checkpoint import load_checkpoint, read_header
 from multires.models.mr_hubert import MultiResHubert
 from multires.results import read_table

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from multires.corpus.utterance import Corpus
-from multires.experiment import statistics
+from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report import sentences
 from multires.results import tidy
@@ -30,11 +30,10 @@ def cca_table(trained: bool = False) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def test_cca_names_the_best_layer_and_the_contrast():
+def test_cca_names_the_best_layer():
     text = sentences.cca(cca_table())
     assert "words at `encoder.0.1` of multi (0.47 [0.46, 0.49], chance at most 0.07)" in text
     assert "log-mel at `encoder.0.0` of mono (0.64" in text
-    assert "(multi) less the best without (mono): +0.050" in text
     assert "0.99" not in text  # single trials are no result
     assert "**untrained**" in text
     assert "untrained" not in sentences.cca(cca_table(trained=True))
@@ -51,8 +50,6 @@ def test_views_that_were_left_out_are_said():
     assert "neither log-mel nor phones nor words" in sentences.cca(table[table["view"] == "conv"])
     assert "does not compare layers with log-mel" in sentences.cca_windows(table[table["view"] == "word"])
     assert "no 20 ms layer" in sentences.cca_windows(table[table["frame_period"] == 0.04])
-    alone = sentences.cca(table[table["condition"] == "multi"])
-    assert "less the best" not in alone
 
 
 def test_variants_and_groupings():
@@ -76,7 +73,10 @@ def test_mutual_information_says_what_was_reduced():
         row("mfcc", 0, 0.25, measure="adjusted", model="mfcc"),
     ])  # fmt: skip
     text = sentences.mutual_information(table)
-    assert "`encoder.0.0` of multi tell most about words (0.30 [0.29, 0.32] adjusted; MFCC 0.25)" in text
+    assert (
+        "`encoder.0.0` of multi tell most about words (0.30 adjusted, 0.29 to 0.32 over fits of k-means; MFCC 0.25)"
+        in text
+    )
     assert "9 clusters for words were reduced to 7" in text
     assert "reduced" not in sentences.mutual_information(table[table["clusters"] == 9])
     growth = tidy([
@@ -111,11 +111,20 @@ def test_extraction_names_the_widest_and_narrowest_layer():
     table = tidy([row("mono", layer, value, measure="participation ratio") for layer, value in ((0, 3.0), (1, 12.5))])
     text = sentences.extraction(table)
     assert "mono is widest at `encoder.0.1` (12.5 directions) and narrowest at `encoder.0.0` (3.0)" in text
+    trained = [row("mono", layer, 5.0 + layer, measure="participation ratio", trained=True) for layer in (0, 1)]
+    mixed = sentences.extraction(pd.concat([table, tidy(trained)]))
+    assert "widest at `encoder.0.1` (6.0 directions)" in mixed
+    assert "12.5" not in mixed  # of the untrained model
 
 
-def test_agreement_is_a_rank_correlation_where_there_is_one():
-    table = pd.DataFrame({"view": "phone", "measure": "CCA", "value": [1, 2, 3, 4], "accuracy": [0.1, 0.3, 0.2, 0.4]})
-    assert "0.80 for CCA and phones (4 layers)" in sentences.agreement(table)
+def test_agreement_is_a_rank_correlation_of_trained_layers_and_of_untrained_ones_apart():
+    table = pd.DataFrame({"view": "phone", "measure": "CCA", "value": [1, 2, 3, 4], "accuracy": [0.1, 0.3, 0.2, 0.4],
+                          "trained": True})  # fmt: skip
+    low = table.assign(value=table["value"] - 9, accuracy=table["accuracy"][::-1].to_numpy() - 0.5, trained=False)
+    text = sentences.agreement(pd.concat([table, low]))
+    assert "over layers of trained models 0.80 for CCA and phones (4 layers)" in text
+    assert "over layers of untrained models -0.80 for CCA and phones (4 layers)" in text
+    assert "untrained" not in sentences.agreement(table)
     assert "nan for CCA and phones (1 layers)" in sentences.agreement(table.iloc[:1])
     assert sentences.rank_correlation(table.assign(value=1)) != sentences.rank_correlation(table.assign(value=1))
 
@@ -168,43 +177,103 @@ def test_the_first_chapter_ends_with_how_phones_fit_into_frames():
     assert "no phone has a time" in sentences.extraction_conclusion(segments.assign(unit="frame20"), "toy")
 
 
+def difference(condition: str, value: float, *, view: str = "word", trained: bool = True, against: str = "") -> dict:
+    against = against or condition.replace("multi", "mono")
+    return {"model": f"x/{condition}-0", "condition": condition, "against": f"x/{against}-0", "against_condition": against,
+            "view": view, "value": value, "low": value - 0.01, "high": value + 0.02, "trained": trained, "n": 20}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("multi", "said"),
-    [(0.47, "is higher with words (+0.050, 95 % interval"), (0.37, "is lower with words (-0.050"), (0.425, "is not shown to differ with words (+0.005")],
+    ("value", "said"),
+    [(0.05, "is higher with words (+0.050 [+0.040, +0.070]; `x/multi-0` less `x/mono-0`)"),
+     (-0.05, "is lower with words (-0.050"), (0.005, "is not shown to differ with words (+0.005")],
 )  # fmt: skip
-def test_the_second_chapter_ends_with_what_the_interval_allows(multi, said):
-    table = tidy([row("mono", 1, 0.42), row("multi", 1, multi), row("multi", 0, 0.9, measure="shuffled"),
-                  row("multi", 1, 0.99, trial=0)])  # fmt: skip
-    text = sentences.cca_conclusion(table, "toy")
+def test_the_second_chapter_ends_with_the_paired_difference_that_it_shows(value, said):
+    rows = [difference("multi", value), difference("multi", value, view="phone"), difference("multi+aux", 0.9),
+            difference("mono+aux", 0.8, against="mono")]  # fmt: skip
+    text = sentences.cca_conclusion(pd.DataFrame(rows), "toy")
     assert said in text
-    assert text.startswith("**In this run (toy speech; untrained models (mono-small, multi-small))**")
-    assert text.endswith("in CCA.")
+    assert text.startswith("**In this run (toy speech)**")
+    assert "in CCA." in text
+    assert "another training run could differ" in text
+    assert "untrained" not in text
+    assert "0.9" not in text
 
 
-def test_the_chapters_compare_what_differs_in_resolution_alone():
-    rows = [row("mono+aux", 1, 0.42), row("multi+aux", 1, 0.52), row("hubert", 1, 0.9)]
-    rows = [{**each, "measure": "adjusted", "view": view} for each in rows for view in ("word", "phone")]
-    text = sentences.mutual_information_conclusion(tidy(rows), "toy")
-    assert "is higher with words (+0.100" in text
-    assert "and is higher with phones (+0.100" in text
-    alone = sentences.mutual_information_conclusion(tidy(rows[-2:]), "toy")
-    assert "no two models that differ in their resolution alone" in alone
+def test_chapters_compare_only_what_differs_in_resolution_alone():
+    alone = sentences.mutual_information_conclusion(pd.DataFrame([difference("multi+aux", 0.1)]), "toy")
+    assert "is higher with words (+0.100" in alone
+    assert "normalized mutual information" in alone
+    other = pd.DataFrame([difference("multi+aux", 0.1, against="hubert")])
+    assert "no two models that differ in their resolution alone" in sentences.mutual_information_conclusion(
+        other, "toy"
+    )
+    random = pd.DataFrame([difference("multi", 0.1, trained=False)])
+    assert "These models are untrained." in sentences.cca_conclusion(random, "toy")
 
 
-def test_the_fifth_chapter_ends_with_the_switches_on_every_corpus():
-    effects = pd.DataFrame({
-        "score": statistics.TASKS, "effect": ["auxiliary loss", "downsampling", "interaction"],
-        "value": [0.05, -0.01, 0.0], "low": [0.04, -0.03, -0.1], "high": [0.06, 0.01, 0.1],
+def tables(verdicts=("nothing to attribute at this scale", "supports"), *, gain="no gain shown", interest=0.03):
+    effects = pd.DataFrame([
+        {"outcome": outcome, "score": name, "group": group, "primary": True, "estimand": key, "effect": PLAN.estimand(key).name,
+         "value": 0.001, "low": -0.01, "high": 0.012, "interest": interest, "n": 6, "flagged": key == "downsampling",
+         "region": "equivalent", "decided": gain if key == "control" else "equivalent"}
+        for outcome, name, group in (("phone_classification", "phone classification", "tasks"), ("word_cca", "word CCA", "words"))
+        for key in ("control", "difference", "downsampling")
+    ])  # fmt: skip
+    gate = pd.DataFrame({
+        "condition": ["mono", "multi"], "above": [0.15, 0.11], "baseline_name": ["mfcc", "mel"], "beats": [True, True],
+        "flattened": [True, True], "carries": [True, True],
     })  # fmt: skip
-    empty = pd.DataFrame()
-    sound = ExperimentTables("toy", empty, empty, effects, pd.DataFrame({"carries": [True, True]}), {})
-    weak = ExperimentTables("other", empty, empty, effects, pd.DataFrame({"carries": [True, False]}), {})
-    text = sentences.downstream_conclusion([sound, weak])
-    said = "the auxiliary loss changes it by +0.050 (+0.040 to +0.060) and the downsampling changes it by -0.010 (-0.030 to +0.010)"
-    assert f"on toy speech {said};" in text
-    assert text.endswith(f"on other speech {said}, in models that do not carry the experiment.")
-    none = ExperimentTables("toy", empty, empty, effects.iloc[:0], pd.DataFrame({"carries": [True]}), {})
-    assert "no seed has all the conditions" in sentences.downstream_conclusion([none])
+    training = pd.DataFrame({"condition": "mono", "seed": range(6)})
+    claims = pd.DataFrame({"claim": [1, 2], "verdict": verdicts})
+    return ExperimentTables("toy", pd.DataFrame(), training, effects, gate, claims, {}, note="A note.")
+
+
+def test_the_experiment_is_told_by_gates_verdicts_and_effects():
+    text = sentences.experiment(tables())
+    assert text.startswith(
+        "**Toy speech.** All conditions learned enough to be compared: the smallest lead is +0.110 (multi"
+    )
+    assert "`multi+aux` is shown to be above `hubert` on no task (phone classification +0.001 [-0.010, +0.012])" in text
+    assert "**Claim 1: nothing to attribute at this scale.**" in text
+    assert "word CCA +0.001 [-0.010, +0.012], equivalent at ±0.030" in text
+    assert "Untrained models show an effect of downsampling too on phone classification, word CCA." in text
+    assert text.endswith("A note.")
+    assert "on phone classification (" in sentences.experiment(tables(gain="gain"))
+    assert "no size is of interest" in sentences.experiment(tables(interest=float("nan")))
+    weak = tables()
+    weak.carries.loc[0, ["beats", "carries"]] = False
+    assert "did not learn enough to be compared** (too little above the baselines in mono;" in sentences.experiment(
+        weak
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [(("supports", "supports"), "comes from the auxiliary loss rather than"),
+     (("contradicts", "contradicts"), "does not come from the auxiliary loss rather than from the downsampling; and downsampling brings a gain."),
+     (("leaves open", "leaves open"), "is left open; and whether downsampling brings a gain is left open."),
+     (("not tested", "not tested"), "could not be tested; and whether downsampling brings a gain could not be tested."),
+     (("neither switch dominates", "supports"), "contribute alike"),
+     (("nothing to attribute at this scale", "supports"), "no gain to attribute; and downsampling brings no gain of interest")],
+)  # fmt: skip
+def test_the_finding_is_one_sentence_that_follows_the_verdicts(verdicts, words):
+    text = sentences.downstream_conclusion([tables(verdicts)])
+    assert text.startswith("On toy speech, with 6 seeds of each condition, ")
+    assert words in text
+    assert text.count(". ") == 0
+
+
+def test_published_checkpoints_are_described_with_what_they_cannot_show():
+    rows = [
+        {"outcome": "word_cca", "score": "word CCA", "primary": True, "estimand": key, "value": 0.02, "low": 0.01, "high": 0.03}
+        for key in ("loss_at_40", "control")
+    ]  # fmt: skip
+    text = sentences.published(pd.DataFrame(rows))
+    assert "`mono_base` less `b4-a`: word CCA +0.020 [+0.010, +0.030]" in text
+    assert "`mono_base` less `hubert_base`" in text
+    assert "second-iteration" in text
+    assert "no verdict" in text
 
 
 def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
@@ -218,11 +287,11 @@ def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
         ]
     ]  # fmt: skip
     nothing = pd.DataFrame()
-    tables = ExperimentTables("embedded", pd.DataFrame(rows), nothing, nothing, nothing, {})
+    tables = ExperimentTables("embedded", pd.DataFrame(rows), nothing, nothing, nothing, nothing, {})
     text = sentences.layers_by_corpus([tables], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA")
     assert "on embedded speech with words 0.10 and 0.30" in text
     assert "best layer of all 0.90, untrained at most 0.05, shuffled at most 0.01" in text
-    alone = ExperimentTables("embedded", pd.DataFrame(rows[:2]), nothing, nothing, nothing, {})
+    alone = ExperimentTables("embedded", pd.DataFrame(rows[:2]), nothing, nothing, nothing, nothing, {})
     assert "No experiment" in sentences.layers_by_corpus(
         [alone], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA"
     )

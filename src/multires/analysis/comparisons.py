@@ -52,7 +52,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Tidy, measure ``difference``; further columns against, against_layer, low, high. `n` is the number of clusters.
+        Tidy, measure ``difference``; further columns against, against_condition, against_layer, low, high. `n` is the number of clusters.
         A pair without replicates has no interval.
     """
     rows: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
             if second is not None:
                 rows.append(_difference(first, second, replicates, str(view)))
     if not rows:
-        return tidy([]).assign(trained=[], against=[], against_layer=[], low=[], high=[])
+        return tidy([]).assign(trained=[], against=[], against_condition=[], against_layer=[], low=[], high=[])
     return tidy(rows)
 
 
@@ -88,7 +88,8 @@ def _difference(first: dict[Any, Any], second: dict[Any, Any], drawn: pd.DataFra
     ]
     common = {
         **{str(key): first[key] for key in _KEYS}, "measure": "difference", "view": view, "window": first["window"],
-        "against": second["model"], "against_layer": second["layer"],
+        "against": second["model"], "against_condition": second["condition"],
+        "against_layer": second["layer"],
     }  # fmt: skip
     value = float(first["value"] - second["value"])
     if any(part.empty for part in pair):

@@ -87,7 +87,8 @@ size: the outcome is reported and takes no part in any verdict.
 
 - **Learned.** On {learned}, each condition must lead MFCC, log-mel and the untrained model of its architecture, the lower bound
   of each lead above {gate.learned_margin}; and the last fifth of the training steps must bring no more than {100 * gate.last_fifth:.0f} % of the fall of
-  the held-out loss, which must not rise. If one condition fails, no verdict is drawn.
+  the held-out loss, which must not rise. If one condition fails, no verdict is drawn, except that claim 1 may still have nothing to
+  attribute (next gate).
 - **Positive control.** On each task, `multi+aux` must lie above `hubert`: the lower bound of the difference above zero, after
   Holm's correction over the {tasks} tasks. If it does so on no task, claim 1 reads *nothing to attribute at this scale*. It is never
   contradicted by models that have no gain.

@@ -16,6 +16,7 @@ from multires.errors import MultiresError
 from multires.experiment.tables import experiment_tables
 from multires.models.config import preset
 from multires.models.mr_hubert import MultiResHubert
+from multires.report import sentences
 from multires.report import verdicts as claims
 from multires.report.figures import schematic, use_style
 
@@ -32,7 +33,8 @@ def verdicts() -> str:
 
     Everything in it is the same on every machine: measured times are not among it.
     """
-    found = [claims.judge_experiment(each.effects, each.carries, each.title) for each in experiment_tables()]
+    experiments = experiment_tables()
+    found = [claims.judge_experiment(each) for each in experiments]
     parts = [claims.summary(pd.concat(found, ignore_index=True))] if found else []
     multi, mono = (count_total(preset(name, _SIZE), _SECONDS) for name in ("multi", "mono"))
     cost = {
@@ -44,6 +46,7 @@ def verdicts() -> str:
     table = pd.concat([*parts, pd.DataFrame([cost])], ignore_index=True)
     heading = "What this companion finds (models of the controlled experiment, trained here; base size for the cost)"
     text = verdict_markdown(table, heading, linked=False)
+    text += "".join(f"\n{sentences.finding(each)}\n" for each in experiments)
     if not found:
         text += "\nThe tables of the controlled experiment, on which the first two verdicts rest, are not in this version.\n"
     return text

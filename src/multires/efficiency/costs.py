@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from multires.experiment.statistics import CELLS, LEVEL, TASKS, cell_means
+from multires.experiment.earlier import CELLS, LEVEL, TASKS, cell_means
 
 
 def counted(table: pd.DataFrame) -> str:

@@ -247,6 +247,14 @@ PLAN = Plan(
             "shape", "mono less hubert", {"mono": 1.0, "hubert": -1.0},
             "The effect of the U shape with neither switch on.",
         ),
+        Estimand(
+            "loss_at_40", "auxiliary loss with downsampling", {"multi+aux": 1.0, "multi": -1.0},
+            "The effect of the loss in models that downsample. Published checkpoints allow this one, not the main effect.",
+        ),
+        Estimand(
+            "downsampling_with_loss", "downsampling with auxiliary loss", {"multi+aux": 1.0, "mono+aux": -1.0},
+            "The effect of downsampling in models with the loss, the other one that published checkpoints allow.",
+        ),
     ),
     interest=Interest(share=0.2, condition="hubert", baseline="mfcc"),
     gates=Gates(learned_outcome="phone_classification", learned_margin=0.05, last_fifth=0.1, seeds=3),
@@ -290,6 +298,14 @@ PLAN = Plan(
             "intervals over seeds and speakers, four regions, Holm's method over the primary tests.",
             "A review found the faults that are listed on this page. Written before any model of the experiment on log-mel "
             "models was scored; models of earlier versions had been scored under the earlier rules.",
+            True,
+        ),
+        Revision(
+            "2026-11-26",
+            "If the positive control fails, claim 1 reads that there is nothing to attribute, whether or not the models "
+            "passed the gate on learning.",
+            "Whether there is a gain does not depend on that gate. Changed 20 minutes after the plan, before any model was "
+            "scored.",
             True,
         ),
     ),

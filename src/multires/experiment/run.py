@@ -28,9 +28,9 @@ from multires.analysis.run import ACOUSTIC, open_run
 from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
 from multires.experiment.conditions import CONDITIONS, CORPORA, SIZES, Size, Targets
+from multires.experiment.earlier import carries, effects
 from multires.experiment.estimate import estimate
 from multires.experiment.scoring import evaluate, headline
-from multires.experiment.statistics import carries, effects
 from multires.experiment.train import load_material_of, run_worker, train_all, train_side_by_side, untrained_models
 from multires.profiles import once
 from multires.results import provenance, write_table

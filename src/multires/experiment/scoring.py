@@ -14,7 +14,7 @@ from multires.analysis import stages
 from multires.analysis.run import ACOUSTIC, Run, Subject
 from multires.corpus.utterance import SILENCE, Utterance
 from multires.errors import MultiresError
-from multires.experiment.statistics import with_primary
+from multires.experiment.earlier import with_primary
 from multires.features.store import FeatureStore
 from multires.measures.ctc import ctc_probe
 from multires.measures.probe import linear_probe, weighted_sum_probe

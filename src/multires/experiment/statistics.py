@@ -1,225 +1,249 @@
-"""The 2 x 2 factorial's statistics: what the auxiliary loss and the downsampling each do, paired by seed."""
+"""Intervals for contrasts of conditions whose seeds and speakers are crossed.
+
+A contrast of conditions gives one number for each training seed and test speaker. Functions here take these numbers
+as arrays ``(..., seeds, speakers)``; leading axes are independent tables, so that simulations run on many at once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 from scipy import stats
 
 from multires.errors import MultiresError
 
-CELLS = ("mono", "mono+aux", "multi", "multi+aux")
-"""The four U-shaped conditions: downsampling (multi) crossed with the auxiliary loss (+aux)."""
+MIN_SPEAKERS = 8
+"""Fewer speakers than this give no interval."""
 
-CONTRASTS: dict[str, dict[str, float]] = {
-    "auxiliary loss": {"mono": -0.5, "mono+aux": 0.5, "multi": -0.5, "multi+aux": 0.5},
-    "downsampling": {"mono": -0.5, "mono+aux": -0.5, "multi": 0.5, "multi+aux": 0.5},
-    "interaction": {"mono": 1.0, "mono+aux": -1.0, "multi": -1.0, "multi+aux": 1.0},
-    "mono - hubert": {"mono": 1.0, "hubert": -1.0},
-    "multi+aux - hubert": {"multi+aux": 1.0, "hubert": -1.0},
-}
-"""Weights of each condition. The interaction is how much more the auxiliary loss does with downsampling than without."""
-
-LEVEL = 0.95
-
-TASKS = "all tasks, weighted sum"
-"""The first primary outcome: the mean over the tasks of what a light head on all layers gets right."""
-
-WORDS = "words by CCA and MI, best layer"
-"""The second: the mean of CCA and normalised MI with words, each at its best layer."""
-
-PARTS = {
-    TASKS: {
-        "phone accuracy, weighted sum": 1,
-        "phone frame accuracy, weighted sum": 1,
-        "phone error rate, weighted sum": -1,
-        "word accuracy, weighted sum": 1,
-        "intent accuracy, weighted sum": 1,
-        "speaker accuracy, weighted sum": 1,
-    },
-    WORDS: {"word CCA, best layer": 1, "word MI, best layer": 1},
-}
-"""What the primary outcomes are means of; an error rate counts as one minus it. Chosen before conditions were compared."""
+Array = npt.NDArray[np.float64]
 
 
-def with_primary(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of scores and, first, the primary outcomes: means of those of their parts that every model has.
+@dataclass(frozen=True)
+class CrossedInterval:
+    """Estimates of contrasts with their intervals; arrays of the leading shape.
 
-    Parameters
+    Attributes
     ----------
-    table
-        Columns condition, seed, score, value.
+    value
+        Pooled over items: the sum over speakers of the contrast of correct items, over the sum of totals.
+    low, high
+        Limits of the interval; NaN with fewer than `MIN_SPEAKERS` speakers.
+    error, df
+        Standard error, and Satterthwaite's degrees of freedom.
+    p_seeds
+        Exact two-sided sign-flip p over seeds; NaN with one seed.
+    seeds, speakers
+        How many there are. With one seed the interval covers speakers only.
     """
-    wide = table.set_index(["condition", "seed", "score"])["value"].unstack()  # noqa: PD010 (no two values to aggregate)
-    wide = wide[[condition in (*CELLS, "hubert") for condition, _ in wide.index]]
-    means = []
-    for name, parts in PARTS.items():
-        found = [part for part in parts if part in wide and wide[part].notna().all()]
-        if found:
-            each = pd.concat([wide[part] if parts[part] > 0 else 1 - wide[part] for part in found], axis=1)
-            means.append(each.mean(axis=1).rename("value").reset_index().assign(score=name))
-    return pd.concat([*means, table], ignore_index=True)[["condition", "seed", "score", "value"]]
+
+    value: Array
+    low: Array
+    high: Array
+    error: Array
+    df: Array
+    p_seeds: Array
+    seeds: int
+    speakers: int
 
 
-def effects(table: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
-    """Main effects, interaction and differences from HuBERT on each score, with Student intervals over seeds.
+def crossed_interval(cells: npt.ArrayLike, totals: npt.ArrayLike, *, level: float = 0.95) -> CrossedInterval:
+    """Estimate a contrast and the interval that covers the variation of both seeds and speakers.
 
-    Each seed gives one value of a contrast, from conditions that share its data order, targets and initial values;
-    the mean over seeds is tested against zero. For the first three this is the repeated-measures analysis of
-    variance with seeds as subjects (F = t squared).
+    The variance is that of two-way clustering (Cameron, Gelbach and Miller 2011): the variance between seeds plus that
+    between speakers, less that of seed and speaker jointly, which both contain. The interval is Student's with
+    Satterthwaite's degrees of freedom. The pooled share is a ratio; its speakers enter by their linearized residuals.
 
     Parameters
     ----------
-    table
-        One number a row: columns condition, seed, score, value.
+    cells
+        Contrast of correct items (or of pseudo-values times totals), shape (..., seeds, speakers).
+    totals
+        Items of each speaker, shape (..., speakers), the same in all conditions.
     level
-        Coverage of the intervals.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns score, effect, value (the estimate), low, high, p, n (seeds with all the conditions that the contrast
-        needs) and left_out (seeds without). With one seed low, high and p are NaN. Contrasts without any complete
-        seed are absent.
+        Coverage.
 
     Raises
     ------
     MultiresError
-        Where a column is missing, a value is not finite, or a condition has two values for a seed and score.
+        Where the shapes differ, a value is not finite, or the totals of a table are all zero.
+
+    Examples
+    --------
+    >>> found = crossed_interval([[1, 2, 3, 2, 1, 2, 3, 2], [2, 3, 2, 1, 2, 3, 2, 1]], [10] * 8)
+    >>> round(float(found.value), 3)
+    0.2
     """
-    missing = [name for name in ("condition", "seed", "score", "value") if name not in table]
-    if missing:
-        raise MultiresError(f"the table of scores has no column {', '.join(missing)}")
-    if not np.isfinite(table["value"].to_numpy(float)).all():
-        raise MultiresError("the table of scores holds values that are not finite: leave those models out")
-    if table.duplicated(["condition", "seed", "score"]).any():
-        raise MultiresError("the table of scores has two values for one condition, seed and score")
-    rows = []
-    for score, part in table.groupby("score", sort=False):
-        wide = part.set_index(["seed", "condition"])["value"].unstack()  # noqa: PD010 (no two values to aggregate)
-        for effect, weights in CONTRASTS.items():
-            if not set(weights) <= set(wide.columns):
-                continue
-            complete = wide[list(weights)].dropna()
-            if len(complete):
-                values = complete.to_numpy(float) @ np.array(list(weights.values()))
-                rows.append(
-                    {"score": score, "effect": effect, **_student(values, level), "left_out": len(wide) - len(complete)}
-                )
-    return pd.DataFrame(rows, columns=["score", "effect", "value", "low", "high", "p", "n", "left_out"])
+    values, counts = np.asarray(cells, float), np.asarray(totals, float)
+    _check(values, counts)
+    seeds, speakers = values.shape[-2:]
+    whole = counts.sum(-1)
+    of_seeds = values.sum(-1) / whole[..., None]
+    value = of_seeds.mean(-1)
+    shares = counts / whole[..., None]
+    residuals = values / whole[..., None, None] - value[..., None, None] * shares[..., None, :]
+    of_speakers = residuals.mean(-2)
+    correction = speakers / max(speakers - 1, 1)
+    between_speakers = correction * (of_speakers**2).sum(-1)
+    df_speakers = np.maximum(1 / (shares**2).sum(-1) - 1, 1)
+    if seeds > 1:
+        deviations = of_seeds - value[..., None]
+        between_seeds = (deviations**2).sum(-1) / (seeds * (seeds - 1))
+        joint = residuals - of_speakers[..., None, :] - deviations[..., None] * shares[..., None, :]
+        common = correction * (joint**2).sum((-2, -1)) / (seeds * (seeds - 1))
+        variance = np.maximum(
+            between_seeds + between_speakers - common, np.maximum(between_seeds, between_speakers) / 2
+        )
+        spread = between_seeds**2 / (seeds - 1) + between_speakers**2 / df_speakers
+        spread = spread + common**2 / ((seeds - 1) * df_speakers)
+        p_seeds = _sign_flip(of_seeds)
+    else:
+        variance, spread = between_speakers, between_speakers**2 / df_speakers
+        p_seeds = np.full(value.shape, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = np.where(variance > 0, np.clip(variance**2 / spread, 1, None), 1.0)
+    error = np.sqrt(variance)
+    reach = stats.t.ppf(0.5 + level / 2, df) * error
+    if speakers < MIN_SPEAKERS:
+        reach = np.full(value.shape, np.nan)
+    return CrossedInterval(value, value - reach, value + reach, error, df, p_seeds, seeds, speakers)
 
 
-def _student(values: np.ndarray, level: float) -> dict[str, float]:
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return {"value": mean, "low": float("nan"), "high": float("nan"), "p": float("nan"), "n": n}
-    error = float(values.std(ddof=1)) / np.sqrt(n)
-    reach = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
-    return {"value": mean, "low": mean - reach, "high": mean + reach, "p": p, "n": n}
+def seed_interval(values: npt.ArrayLike, *, level: float = 0.95) -> CrossedInterval:
+    """Student's interval of a contrast that is known for each seed only, not for each speaker.
 
-
-def cell_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation over seeds and number of seeds of each score in each condition, ``hubert`` included."""
-    grouped = table.groupby(["score", "condition"], sort=False)["value"]
-    return grouped.agg(value="mean", deviation="std", n="size").reset_index()
-
-
-def carries(probes: pd.DataFrame, log: pd.DataFrame, *, margin: float = 0.03, flat: float = 0.1) -> pd.DataFrame:
-    """Whether a set of models carries the experiment, condition by condition.
-
-    A condition carries it where, on held-out speakers, its best layer beats MFCC, log-mel and the untrained model of
-    its shape in the phone probe by more than `margin`, the mean over seeds each time, and its loss has flattened: the
-    last fifth of the steps brought no more than a share `flat` of the whole fall of the loss.
+    For tables without speakers; the interval covers the variation between seeds for the speakers at hand.
 
     Parameters
     ----------
-    probes
-        Phone probes: columns condition (``mfcc``, ``mel`` and ``untrained <architecture>`` among them), seed, layer,
-        value.
-    log
-        Training logs: columns condition, seed, step, part, resolution, loss.
+    values
+        Contrast of each seed, shape (seeds,).
+    level
+        Coverage. With one seed the limits are NaN.
+
+    Examples
+    --------
+    >>> seed_interval([0.1, 0.2, 0.3]).low.round(3)
+    np.float64(-0.048)
+    """
+    of_seeds = np.asarray(values, float)
+    if of_seeds.ndim != 1 or not len(of_seeds) or not np.isfinite(of_seeds).all():
+        raise MultiresError("give one finite value of the contrast for each seed")
+    seeds = len(of_seeds)
+    value, df = np.asarray(of_seeds.mean()), np.asarray(float(max(seeds - 1, 1)))
+    if seeds == 1:
+        unknown = np.asarray(np.nan)
+        return CrossedInterval(value, unknown, unknown, unknown, df, unknown, 1, 0)
+    error = np.asarray(of_seeds.std(ddof=1) / np.sqrt(seeds))
+    reach = stats.t.ppf(0.5 + level / 2, df) * error
+    return CrossedInterval(value, value - reach, value + reach, error, df, _sign_flip(of_seeds), seeds, 0)
+
+
+def _check(values: Array, totals: Array) -> None:
+    if values.ndim < 2 or values.shape[:-2] + values.shape[-1:] != totals.shape:
+        raise MultiresError(
+            f"cells have shape {values.shape} and totals {totals.shape}: give (..., seeds, speakers) and (..., speakers)"
+        )
+    if not np.isfinite(values).all() or not np.isfinite(totals).all():
+        raise MultiresError("a cell of the contrast is not finite: leave the model that it comes from out")
+    if (totals < 0).any() or (totals.sum(-1) <= 0).any():
+        raise MultiresError("no speaker of the contrast has an item: totals must be positive for some speakers")
+
+
+def _sign_flip(of_seeds: Array) -> Array:
+    """Exact two-sided p of the mean over seeds under flips of the signs of all seeds."""
+    seeds = of_seeds.shape[-1]
+    if seeds > 16:
+        raise MultiresError(f"{seeds} seeds have too many sign flips to count: give at most 16")
+    signs = 1 - 2 * ((np.arange(2 ** (seeds - 1))[:, None] >> np.arange(seeds)) & 1)  # the other half mirrors these
+    sums = np.abs(of_seeds @ signs.T)
+    return (sums >= sums[..., :1] * (1 - 1e-9)).mean(-1)
+
+
+def crossed_bootstrap(cells: npt.ArrayLike, totals: npt.ArrayLike, *, draws: int = 1000, seed: int = 0) -> Array:
+    """Replicates of a contrast under resampling of seeds and of speakers, each with replacement.
+
+    The pigeonhole bootstrap (Owen 2007), which checks `crossed_interval`. Its percentiles are too narrow with few seeds.
+
+    Parameters
+    ----------
+    cells, totals
+        As for `crossed_interval`.
+    draws
+        Number of replicates.
+    seed
+        Of the draws.
 
     Returns
     -------
-    pandas.DataFrame
-        A row a trained condition: condition, best (accuracy), mfcc, mel, untrained, baseline (the best of the three),
-        baseline_name, above, last_fifth (share of the fall), beats, flattened, carries.
+        Shape (..., draws).
     """
-    best = probes.groupby(["condition", "seed"])["value"].max().groupby("condition").mean()
-    if absent := [name for name in ("mfcc", "mel") if name not in best]:
-        raise MultiresError(f"the phone probes lack the baseline {', '.join(absent)}")
-    rows = []
-    for condition in (name for name in best.index if name in (*CELLS, "hubert")):
-        untrained = f"untrained {condition.removesuffix('+aux')}"
-        if untrained not in best:
-            raise MultiresError(f"the phone probes lack the baseline {untrained}")
-        baselines = best[["mfcc", "mel", untrained]]
-        share = _last_fifth(log[log["condition"] == condition])
-        above = float(best[condition] - baselines.max())
-        beats, flattened = above > margin, share <= flat
-        rows.append(
-            {"condition": condition, "best": best[condition], "mfcc": best["mfcc"], "mel": best["mel"],
-             "untrained": best[untrained], "baseline": baselines.max(), "baseline_name": baselines.idxmax(),
-             "above": above, "last_fifth": share, "beats": beats, "flattened": flattened,
-             "carries": beats and flattened}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+    values, counts = np.asarray(cells, float), np.asarray(totals, float)
+    _check(values, counts)
+    seeds, speakers = values.shape[-2:]
+    rng = np.random.default_rng(seed)
+    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    of_speakers = rng.multinomial(speakers, np.full(speakers, 1 / speakers), size=draws).astype(float)
+    sums = np.einsum("rs,...sk,rk->...r", of_seeds, values, of_speakers, optimize=True)
+    replicates: Array = sums / np.maximum(counts @ of_speakers.T, 1e-12)
+    return replicates
 
 
-def _last_fifth(log: pd.DataFrame) -> float:
-    """The share of the fall of the finest resolution's loss that the last fifth of the steps brought.
+def mixed_model(cells: npt.ArrayLike, totals: npt.ArrayLike) -> tuple[float, float]:
+    """Estimate and standard error of a contrast by restricted maximum likelihood, seeds and speakers crossed.
 
-    On held-out speech where it was scored; the mean over seeds; infinite where the loss did not fall.
-    """
-    fine = log[log["resolution"] == 0]
-    part = "held out" if (fine["part"] == "held out").any() else "train"
-    curve = fine[fine["part"] == part].groupby("step")["loss"].mean()
-    if len(curve) < 5:
-        raise MultiresError(f"a training log of {len(curve)} rows is too short to see whether the loss has flattened")
-    fall = curve.iloc[0] - curve.iloc[-1]
-    late = np.interp(0.8 * curve.index[-1], curve.index.to_numpy(float), curve.to_numpy())
-    return float((late - curve.iloc[-1]) / fall) if fall > 0 else float("inf")
-
-
-def sentence(row: pd.Series) -> str:
-    """What one row of `effects` shows, in words: its sign where the interval excludes zero, else that none was shown."""
-    what = "the interaction" if row["effect"] == "interaction" else f"the effect of {row['effect']}"
-    found = f"On {row['score']}, {what}"
-    if not np.isfinite(row["low"]):
-        return f"{found} is {row['value']:+.3f} with one seed, so nothing can be said about it."
-    interval = f"{row['value']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}, {int(row['n'])} seeds"
-    if row["low"] > 0:
-        return f"{found} is positive ({interval})."
-    if row["high"] < 0:
-        return f"{found} is negative ({interval})."
-    return f"{found} is not shown to differ from zero ({interval})."
-
-
-def statement(effects: pd.DataFrame, carried: pd.DataFrame, corpus: str) -> str:
-    """What the experiment on one corpus shows, in Markdown: whether its models carry it, and the primary effects.
+    Checks `crossed_interval` on one table. Speakers count alike, however many items they have.
 
     Parameters
     ----------
-    effects, carried
-        What the functions `effects` and `carries` give.
-    corpus
-        Its name for people.
+    cells, totals
+        As for `crossed_interval`, without leading axes.
     """
-    least = carried.loc[carried["above"].idxmin()]
-    margin = f"the smallest lead over the best baseline is {least['above']:+.3f} ({least['condition']}, over {least['baseline_name']})"
-    parts = [f"**{corpus[:1].upper()}{corpus[1:]} speech.**"]
-    if carried["carries"].all():
-        parts.append(f"The models of every condition carry the experiment: {margin}, and the losses have flattened.")
-    else:
-        low = carried.loc[~carried["beats"].astype(bool), "condition"].tolist()
-        falling = carried.loc[~carried["flattened"].astype(bool), "condition"].tolist()
-        reasons = [f"too little above the baselines in {', '.join(low)}"] if low else []
-        reasons += [f"the loss still falls in {', '.join(falling)}"] if falling else []
-        parts.append(
-            f"**These models do not carry the experiment** ({'; '.join(reasons)}; {margin}). The numbers stand here, but "
-            "no verdict is drawn from them: they need more steps and more speech than this training had."
-        )
-    primary = effects[effects["score"].isin([TASKS, WORDS]) & effects["effect"].isin(list(CONTRASTS)[:3])]
-    parts += [sentence(row) for _, row in primary.iterrows()]
-    return " ".join(parts)
+    import pandas as pd
+    import statsmodels.formula.api as formula
+
+    values, counts = np.asarray(cells, float), np.asarray(totals, float)
+    _check(values, counts)
+    rates = values / counts
+    scale = float(rates.std()) or 1.0
+    seeds, speakers = np.indices(rates.shape)
+    table = pd.DataFrame({"rate": rates.ravel() / scale, "seed": seeds.ravel(), "speaker": speakers.ravel(), "all": 0})
+    model = formula.mixedlm(
+        "rate ~ 1", table, groups="all", vc_formula={"seed": "0 + C(seed)", "speaker": "0 + C(speaker)"}
+    )
+    found: Any = model.fit(reml=True, method=["powell", "lbfgs"])
+    return scale * float(found.fe_params.iloc[0]), scale * float(found.bse_fe.iloc[0])
+
+
+def pseudo_values(whole: float, without: npt.ArrayLike, totals: npt.ArrayLike) -> Array:
+    """Jackknife pseudo-values of a statistic for speakers of unequal size (Busing, Meijer and van der Leeden 1999).
+
+    Parameters
+    ----------
+    whole
+        The statistic of all items.
+    without
+        The statistic without each speaker, shape (speakers,).
+    totals
+        Items of each speaker, shape (speakers,).
+
+    Returns
+    -------
+        One value a speaker, whose mean weighted by `totals` is the bias-corrected statistic. For a share of correct
+        items it is the share of each speaker.
+
+    Examples
+    --------
+    >>> right, total = np.array([3.0, 8.0]), np.array([5.0, 10.0])
+    >>> without = (right.sum() - right) / (total.sum() - total)
+    >>> pseudo_values(right.sum() / total.sum(), without, total)
+    array([0.6, 0.8])
+    """
+    counts, left = np.asarray(totals, float), np.asarray(without, float)
+    if counts.shape != left.shape or (counts <= 0).any():
+        raise MultiresError("give the statistic without each speaker and that speaker's items, which must be positive")
+    ratio = counts.sum() / counts
+    found: Array = ratio * whole - (ratio - 1) * left
+    return found

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC
 from multires.errors import MultiresError
+from multires.experiment import earlier
 from multires.results import read_table
 
 _SHIPPED = Path(__file__).parents[1] / "data" / "experiment"
@@ -19,6 +19,8 @@ NAMES = {"embedded": "embedded", "librispeech": "LibriSpeech"}
 """What figures and sentences call a corpus."""
 
 TABLES = ("scores", "training", "effects", "carries")
+
+_ACOUSTIC = ("mel", "mfcc")
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ class ExperimentTables:
         Every score of every model (see `multires.experiment.scoring.evaluate`).
     training
         The training logs.
-    effects, carries
-        See the functions of these names in `multires.experiment.statistics`.
+    effects
+        See `multires.experiment.analysis.effect_rows`.
+    carries
+        The first gate, see `multires.experiment.analysis.learned`.
+    claims
+        claim and verdict: the first two claims.
     source
         Where the tables come from.
+    note
+        What readers must know about how the models were scored.
     """
 
     corpus: str
@@ -44,7 +52,9 @@ class ExperimentTables:
     training: pd.DataFrame
     effects: pd.DataFrame
     carries: pd.DataFrame
+    claims: pd.DataFrame
     source: Mapping[str, Any]
+    note: str = ""
 
     @property
     def seeds(self) -> int:
@@ -54,7 +64,7 @@ class ExperimentTables:
     def of_layers(self, stage: str, view: str) -> pd.DataFrame:
         """The scores of the models' layers with a view: means over trials, of every measure and of shuffled labels."""
         rows = self.scores[self.scores["stage"].eq(stage) & self.scores["view"].eq(view) & self.scores["trial"].isna()]
-        return rows[rows["layer_index"].notna() & ~rows["model"].isin(ACOUSTIC)]
+        return rows[rows["layer_index"].notna() & ~rows["model"].isin(_ACOUSTIC)]
 
     @property
     def title(self) -> str:
@@ -87,11 +97,14 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
         place = own[key] if key in own and own[key].is_dir() else _SHIPPED / key
         if place.is_dir():
             read = {table: read_table(place / f"{table}.parquet") for table in TABLES}
-            found.append(
-                ExperimentTables(
-                    name, **{table: value for table, (value, _) in read.items()}, source=read["effects"][1]
-                )
-            )
+            tables = {table: value for table, (value, _) in read.items()}
+            note = ""
+            if (place / "claims.parquet").is_file():
+                tables["claims"], _ = read_table(place / "claims.parquet")
+            else:
+                tables["effects"], tables["claims"] = earlier.adapt(tables["scores"], tables["carries"])
+                note = earlier.NOTE
+            found.append(ExperimentTables(name, **tables, source=read["effects"][1], note=note))
     return found
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional
 
 from multires.errors import MultiresError
-from multires.measures.bootstrap import ratio_bootstrap
+from multires.measures.bootstrap import Bootstrap, ratio_bootstrap
 
 DECAYS = (1e-2, 1e-3, 1e-4)
 """Weight decays to choose from, strongest first; scikit-learn's ``C`` is ``1 / (decay * n)``."""
@@ -49,6 +49,10 @@ class ProbeResult:
         Weight decay with the highest accuracy on the held-out part of the training items.
     weights
         Softmax weight of each layer, for a weighted-sum probe.
+    correct
+        Mask of the test items classified correctly.
+    bootstrap
+        Resamples of the accuracy; those of two probes with the same clusters and seed are paired.
     """
 
     accuracy: float
@@ -63,6 +67,8 @@ class ProbeResult:
     n_unseen: int
     decay: float
     weights: tuple[float, ...] | None = None
+    correct: Bool[np.ndarray, " test"] | None = field(default=None, repr=False, compare=False)
+    bootstrap: Bootstrap | None = field(default=None, repr=False, compare=False)
 
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
         """Tidy rows of accuracy (with ``low`` and ``high``), balanced accuracy and the two baselines."""
@@ -143,6 +149,30 @@ def weighted_sum_probe(
     return _classify(train, train_y, test, test_y, seed, clusters, groups, decays)
 
 
+def probe_probabilities(
+    train_x: Float[np.ndarray, "train dim"],
+    train_y: Int[np.ndarray, " train"],
+    test_x: Float[np.ndarray, "test dim"],
+    classes: int,
+    decay: float,
+) -> Float[np.ndarray, "test classes"]:
+    """Class probabilities of a linear probe with a given weight decay.
+
+    Parameters
+    ----------
+    train_x, test_x
+        One vector per item; both are standardized by the training items.
+    train_y
+        Index of the class of each training item; a class without items gets a small probability.
+    classes
+        Number of classes.
+    decay
+        Weight decay.
+    """
+    train, test = _standardize(_matrix(train_x, "train_x")[None], _matrix(test_x, "test_x")[None])
+    return _fit(train, train_y, classes, decay, tolerance=_ROUGH).probabilities(test)
+
+
 def _matrix(values: np.ndarray, name: str) -> Tensor:
     array = np.asarray(values)
     if array.ndim != 2 or not array.size:
@@ -190,11 +220,11 @@ def _classify(
     correct = fitted.predict(test) == truth
     shuffled = _fit(train, rng.permutation(y), len(labels), decay, tolerance=_ROUGH).predict(test) == truth
     names = np.unique(np.asarray(test_y).astype(str), return_inverse=True)[1]
-    low, high = ratio_bootstrap(correct.astype(float), np.ones(len(correct)), clusters, seed=seed).interval
+    bootstrap = ratio_bootstrap(correct.astype(float), np.ones(len(correct)), clusters, seed=seed)
     return ProbeResult(
         accuracy=float(correct.mean()),
-        low=low,
-        high=high,
+        low=bootstrap.low,
+        high=bootstrap.high,
         balanced_accuracy=float((np.bincount(names, correct) / np.bincount(names)).mean()),
         majority=float((truth == np.bincount(y).argmax()).mean()),
         shuffled=float(shuffled.mean()),
@@ -204,6 +234,8 @@ def _classify(
         n_unseen=int((truth < 0).sum()),
         decay=decay,
         weights=tuple(fitted.layer_weights().tolist()) if len(train) > 1 else None,
+        correct=correct,
+        bootstrap=bootstrap,
     )
 
 
@@ -253,8 +285,13 @@ class _Linear:
         return self.mixture.softmax(0)
 
     def predict(self, x: Float[Tensor, "layers items dim"]) -> np.ndarray:
-        mixed = torch.tensordot(self.layer_weights(), x, dims=1)
-        return (mixed @ self.weight + self.offset).argmax(1).numpy()
+        return self._logits(x).argmax(1).numpy()
+
+    def probabilities(self, x: Float[Tensor, "layers items dim"]) -> np.ndarray:
+        return self._logits(x).softmax(1).numpy()
+
+    def _logits(self, x: Float[Tensor, "layers items dim"]) -> Float[Tensor, "items classes"]:
+        return torch.tensordot(self.layer_weights(), x, dims=1) @ self.weight + self.offset
 
 
 def _fit(

@@ -137,8 +137,8 @@ class _Sums:
         self.layers, self.means = layers, means
         self.cluster_of_row, self.clusters = cluster_of_row, clusters
         count = len(layers)
-        self.x = np.arange(count if split is None else split)
-        self.y = self.x if split is None else np.arange(split, count)
+        self.x = list(range(count if split is None else split))
+        self.y = self.x if split is None else list(range(split, count))
         self.wanted = [(i, j) for i in self.x for j in self.y if split is not None or i <= j]
         self.wanted += [(i, i) for i in range(count) if split is not None]
 
@@ -156,8 +156,8 @@ class _Sums:
         count = len(self.layers)
         sums = np.zeros((count, count, self.clusters, self.clusters))
         for i, j in self.wanted:
-            product = np.add.reduceat(grams[i] * grams[j], starts, axis=1, dtype=np.float64)
-            sums[i, j][cells] = np.add.reduceat(product, starts, axis=0)
+            product = np.add.reduceat(grams[i] * grams[j], starts, axis=1)
+            sums[i, j][cells] = np.add.reduceat(product, starts, axis=0, dtype=np.float64)
         flat, moved = grams.reshape(count, -1), grams[:, order][:, :, order].reshape(count, -1)
         pairs = np.zeros((self.clusters, self.clusters))
         sizes = np.diff(np.append(starts, len(rows)))

@@ -10,10 +10,11 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from multires.corpus.utterance import Corpus
-from multires.experiment.statistics import TASKS
+from multires.experiment.decisions import CONTRADICTS, NEITHER, NOTHING, SUPPORTS, UNTESTED
+from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
-from multires.report.verdicts import THIS_RUN, Effect, paired_effect
+from multires.report.verdicts import THIS_RUN, said
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
 """What figures and sentences call the acoustic features."""
@@ -50,6 +51,12 @@ def _untrained(table: pd.DataFrame) -> str:
     )
 
 
+def _trained_only(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trained models; all where no model is trained."""
+    trained = rows["trained"].fillna(False).astype(bool)
+    return rows[trained] if trained.any() else rows
+
+
 def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
     """What there is to look at and what could not be used."""
     total = summary.sum(numeric_only=True)
@@ -65,8 +72,8 @@ def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
 
 
 def extraction(table: pd.DataFrame) -> str:
-    """Which layer is the most spread out."""
-    spread = table[table["measure"] == "participation ratio"]
+    """The widest and the narrowest layer of each trained model, or of untrained ones where none is trained."""
+    spread = _trained_only(table[table["measure"] == "participation ratio"])
     parts = []
     for condition, part in spread.groupby("condition", sort=False):
         best, least = part.loc[part["value"].idxmax()], part.loc[part["value"].idxmin()]
@@ -78,8 +85,8 @@ def extraction(table: pd.DataFrame) -> str:
 
 
 def cca(table: pd.DataFrame) -> str:
-    """The best layer for each view, and multi beside mono."""
-    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    """The best layer for each view."""
+    rows = _trained_only(table[table["trial"].isna() & (table["measure"] != "shuffled")])
     shuffled = table[table["measure"] == "shuffled"]
     parts = []
     for view in ("mel", "phone", "word"):
@@ -94,29 +101,7 @@ def cca(table: pd.DataFrame) -> str:
         )
     if not parts:
         return f"This run compares layers with neither log-mel nor phones nor words.{_untrained(table)}"
-    return f"In this run the correlation is highest for {'; for '.join(parts)}.{_contrast(rows, 'word', 'CCA with words')}{_untrained(table)}"
-
-
-def _contrast(rows: pd.DataFrame, view: str, name: str) -> str:
-    """The best layers with and without downsampling, compared."""
-    effect = _downsampling(rows, view)
-    if effect is None:
-        return ""
-    return (
-        f" The best layer with downsampling (multi) less the best without (mono): {effect.value:+.3f} "
-        f"[{effect.low:+.3f}, {effect.high:+.3f}] in {name}."
-    )
-
-
-def _downsampling(rows: pd.DataFrame, view: str) -> Effect | None:
-    """The best layer with downsampling less the best without, other things being equal; None where a model is missing."""
-    part = rows[(rows["view"] == view) & rows["layer_index"].notna() & ~rows["model"].isin(["mel", "mfcc"])]
-    if part["trained"].any():
-        part = part[part["trained"].astype(bool)]
-    if part.empty:
-        return None
-    best = part.loc[part.groupby(["condition", "seed"], sort=False)["value"].idxmax()]
-    return paired_effect(best, "multi", "mono") or paired_effect(best, "multi+aux", "mono+aux")
+    return f"In this run the correlation is highest for {'; for '.join(parts)}.{_untrained(table)}"
 
 
 def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
@@ -135,34 +120,54 @@ def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
     )
 
 
-def cca_conclusion(table: pd.DataFrame, corpus: str) -> str:
-    """The second chapter's last sentence: what the lower resolution changes in CCA with labels."""
-    rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
-    return _resolution_conclusion(rows, "CCA", corpus)
+def cca_conclusion(differences: pd.DataFrame, corpus: str) -> str:
+    """The second chapter's last sentence: the paired differences with and without downsampling, in CCA with labels.
+
+    Parameters
+    ----------
+    differences
+        The rows of `multires.analysis.comparisons.cca_comparisons` that the chapter shows.
+    corpus
+        Named in the sentence.
+    """
+    return _resolution_conclusion(differences, "CCA", corpus)
 
 
-def mutual_information_conclusion(table: pd.DataFrame, corpus: str) -> str:
-    """The third chapter's last sentence: what the lower resolution changes in mutual information with labels."""
-    rows = table[table["trial"].isna() & (table["measure"] == "adjusted")]
-    return _resolution_conclusion(rows, "adjusted mutual information", corpus)
+def mutual_information_conclusion(differences: pd.DataFrame, corpus: str) -> str:
+    """The third chapter's last sentence: the same in normalized mutual information.
+
+    Parameters
+    ----------
+    differences
+        The rows of `multires.analysis.comparisons.mi_comparisons` that the chapter shows.
+    corpus
+        Named in the sentence.
+    """
+    return _resolution_conclusion(differences, "normalized mutual information", corpus)
 
 
-def _resolution_conclusion(rows: pd.DataFrame, measure: str, corpus: str) -> str:
-    """One sentence: for words and phones, whether the best layer with downsampling is above the best without."""
-    heading = f"**In this run ({corpus} speech; {models(rows)})**"
-    found = {view: _downsampling(rows, view) for view in ("word", "phone")}
-    parts = [f"{_direction(effect)} with {view}s ({_interval(effect)})" for view, effect in found.items() if effect]
+def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str) -> str:
+    heading = f"**In this run ({corpus} speech)**"
+    pairs = differences[differences["condition"].isin(["multi", "multi+aux"])]
+    pairs = pairs[pairs["against_condition"] == pairs["condition"].str.replace("multi", "mono")]
+    parts = []
+    for view in ("word", "phone"):
+        part = pairs[pairs["view"] == view]
+        if len(part):
+            row = part.sort_values("condition").iloc[0]
+            parts.append(f"{_direction(row)} with {view}s ({said(row)}; `{row['model']}` less `{row['against']}`)")
     if not parts:
         return f"{heading} there are no two models that differ in their resolution alone, so that {measure} says nothing about it."
-    return f"{heading} the best layer with downsampling, beside the best without, {' and '.join(parts)} in {measure}."
+    untrained = "" if pairs["trained"].fillna(False).astype(bool).any() else " These models are untrained."
+    return (
+        f"{heading} the best layer with downsampling, compared with the best without, {' and '.join(parts)} in {measure}."
+        f"{untrained} It is one model of each kind: another training run could differ by more than this interval, which covers "
+        "speakers only. Chapter 5 has several."
+    )
 
 
-def _direction(effect: Effect) -> str:
-    return "is higher" if effect.low > 0 else "is lower" if effect.high < 0 else "is not shown to differ"
-
-
-def _interval(effect: Effect) -> str:
-    return f"{effect.value:+.3f}, 95 % interval {effect.low:+.3f} to {effect.high:+.3f}"
+def _direction(row: pd.Series) -> str:
+    return "is higher" if row["low"] > 0 else "is lower" if row["high"] < 0 else "is not shown to differ"
 
 
 def cca_windows(table: pd.DataFrame) -> str:
@@ -214,6 +219,8 @@ def cca_grouping(table: pd.DataFrame) -> str:
 def mutual_information(table: pd.DataFrame) -> str:
     """The best layer for phones and words beside the acoustic features."""
     rows = table[table["trial"].isna() & (table["measure"] == "adjusted")]
+    acoustics = rows["model"].isin(["mel", "mfcc"])
+    rows = pd.concat([_trained_only(rows[~acoustics]), rows[acoustics]])
     parts = []
     for view in ("phone", "word"):
         part = rows[rows["view"] == view]
@@ -224,12 +231,9 @@ def mutual_information(table: pd.DataFrame) -> str:
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
             f"the clusters of `{best['layer']}` of {best['condition']} tell most about {view}s "
-            f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}] adjusted; {beside})"
+            f"({best['value']:.2f} adjusted, {best['low']:.2f} to {best['high']:.2f} over fits of k-means; {beside})"
         )
-    return (
-        f"In this run {'; '.join(parts)}.{_contrast(rows, 'word', 'adjusted MI with words')}{_reduced(table)}"
-        f"{_untrained(table)}"
-    )
+    return f"In this run {'; '.join(parts)}.{_reduced(table)}{_untrained(table)}"
 
 
 def _reduced(table: pd.DataFrame) -> str:
@@ -261,7 +265,8 @@ def probes(table: pd.DataFrame) -> str:
     majority = table[table["measure"] == "majority accuracy"].groupby("view")["value"].max()
     parts = []
     for task, part in rows.groupby("view", sort=False):
-        layers, acoustic = part[~part["model"].isin(["mel", "mfcc"])], part[part["model"].isin(["mel", "mfcc"])]
+        acoustic = part[part["model"].isin(["mel", "mfcc"])]
+        layers = _trained_only(part[~part["model"].isin(["mel", "mfcc"])])
         best = layers.loc[layers["value"].idxmax()]
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
@@ -274,26 +279,103 @@ def probes(table: pd.DataFrame) -> str:
 
 
 def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
-    """The fifth chapter's last sentence: what each switch does to the mean over all tasks, corpus by corpus."""
+    """The fifth chapter's last sentence: the finding of the experiment, corpus by corpus."""
+    return " ".join(finding(each) for each in experiments) or "There is no experiment to conclude from."
+
+
+def finding(experiment: ExperimentTables) -> str:
+    """One sentence that a reader can repeat."""
+    verdicts = dict(zip(experiment.claims["claim"], experiment.claims["verdict"], strict=True))
+    rows = experiment.effects[experiment.effects["outcome"].eq(PLAN.gates.learned_outcome)].set_index("estimand")
+    gain = f"{rows.loc['control', 'score']}, {said(rows.loc['control'])}" if "control" in rows.index else ""
+    first = {
+        NOTHING: f"models with both switches are not shown to be better than HuBERT ({gain}), so that there is no gain to attribute",
+        SUPPORTS: "the gain over HuBERT comes from the auxiliary loss rather than from the downsampling",
+        CONTRADICTS: "the gain over HuBERT does not come from the auxiliary loss rather than from the downsampling",
+        NEITHER: "the auxiliary loss and the downsampling contribute alike, within the smallest effect of interest",
+        UNTESTED: "where the gain comes from could not be tested",
+    }.get(verdicts[1], "where the gain comes from is left open")
+    second = {
+        SUPPORTS: "downsampling brings no gain of interest, neither on tasks nor in what layers say about words",
+        CONTRADICTS: "downsampling brings a gain",
+        UNTESTED: "whether downsampling brings a gain could not be tested",
+    }.get(verdicts[2], "whether downsampling brings a gain is left open")
+    return f"On {_speech(experiment)}, with {experiment.seeds} seeds of each condition, {first}; and {second}."
+
+
+def experiment(found: ExperimentTables) -> str:
+    """The experiment on one corpus in Markdown: gates, verdicts, and the primary effects behind them."""
+    verdicts = dict(zip(found.claims["claim"], found.claims["verdict"], strict=True))
+    effects = found.effects[found.effects["primary"].astype(bool)]
+    parts = [f"**{_speech(found)[:1].upper()}{_speech(found)[1:]}.** {_learned(found.carries)}"]
+    control = effects[effects["estimand"].eq("control") & effects["group"].eq("tasks")]
+    gains = control[control["decided"] == "gain"]
+    shown = "; ".join(f"{row['score']} {said(row)}" for _, row in control.iterrows())
+    where = f"on {', '.join(gains['score'])}" if len(gains) else "on no task"
+    parts.append(f"`multi+aux` is shown to be above `hubert` {where} ({shown}).")
+    for claim, estimand in ((1, "difference"), (2, "downsampling")):
+        rows = effects[effects["estimand"] == estimand]
+        rows = rows[rows["group"] == "tasks"] if claim == 1 else rows
+        each = "; ".join(_outcome(row) for _, row in rows.iterrows())
+        parts.append(f"**Claim {claim}: {verdicts[claim]}.** {PLAN.estimand(estimand).name.capitalize()}: {each}.")
+    flagged = effects[effects["flagged"].astype(bool) & effects["estimand"].eq("downsampling")]
+    if len(flagged):
+        parts.append(f"Untrained models show an effect of downsampling too on {', '.join(flagged['score'])}.")
+    return " ".join([*parts, found.note]).strip()
+
+
+def _speech(experiment: ExperimentTables) -> str:
+    return experiment.corpus if experiment.corpus == "LibriSpeech" else f"{experiment.corpus} speech"
+
+
+def _outcome(row: pd.Series) -> str:
+    if not np.isfinite(row["interest"]):
+        return f"{row['score']} {said(row)} (HuBERT is not shown to lead MFCC here, so that no size is of interest)"
+    return f"{row['score']} {said(row)}, {row['decided'] or row['region']} at ±{row['interest']:.3f}"
+
+
+def _learned(gate: pd.DataFrame) -> str:
+    if gate.empty:
+        return "Whether the models learned enough was not checked."
+    least = gate.loc[gate["above"].idxmin()]
+    name = ACOUSTIC_NAMES.get(least["baseline_name"], least["baseline_name"])
+    lead = f"the smallest lead is {least['above']:+.3f} ({least['condition']} over {name})"
+    if gate["carries"].all():
+        return f"All conditions learned enough to be compared: {lead}, and the losses are flat."
+    low = gate.loc[~gate["beats"].astype(bool), "condition"].tolist()
+    falling = gate.loc[~gate["flattened"].astype(bool), "condition"].tolist()
+    reasons = [f"too little above the baselines in {', '.join(low)}"] if low else []
+    reasons += [f"the loss is not flat in {', '.join(falling)}"] if falling else []
+    return f"**These models did not learn enough to be compared** ({'; '.join(reasons)}; {lead})."
+
+
+PUBLISHED = {"hubert_base": "hubert", "b5-a": "mono+aux", "b4-a": "multi", "mono_base": "multi+aux"}
+"""Conditions that published checkpoints stand for. None has neither switch on."""
+
+
+def published(effects: pd.DataFrame) -> str:
+    """The published checkpoints in the terms of the experiment, with what cannot be concluded from them.
+
+    Parameters
+    ----------
+    effects
+        What `multires.experiment.analysis.analyse` gives for their scores, conditions named by `PUBLISHED`.
+    """
+    names = {condition: f"`{key}`" for key, condition in PUBLISHED.items()}
     parts = []
-    for each in experiments:
-        rows = each.effects[each.effects["score"] == TASKS].set_index("effect")
-        said = " and ".join(
-            f"the {effect} changes it by {rows.loc[effect, 'value']:+.3f}"
-            + (
-                f" ({rows.loc[effect, 'low']:+.3f} to {rows.loc[effect, 'high']:+.3f})"
-                if pd.notna(rows.loc[effect, "low"])
-                else ""
-            )
-            for effect in ("auxiliary loss", "downsampling")
-            if effect in rows.index
-        )
-        if said:
-            weak = "" if each.carries["carries"].all() else ", in models that do not carry the experiment"
-            parts.append(f"on {each.corpus} speech {said}{weak}")
+    for key in ("loss_at_40", "downsampling_with_loss", "difference", "control"):
+        weights = PLAN.estimand(key).weights
+        pair = " less ".join(names[name] for name in sorted(weights, key=lambda name: -weights[name]))
+        rows = effects[effects["estimand"].eq(key) & effects["primary"].astype(bool)]
+        if len(rows):
+            parts.append(f"{pair}: {', '.join(f'{row.score} {said(row._asdict())}' for row in rows.itertuples())}")
     if not parts:
-        return "**In the controlled experiment** no seed has all the conditions that an effect needs."
-    return f"**In the controlled experiment**, of the mean over all tasks, with 95 % intervals: {'; '.join(parts)}."
+        return "None of the published pairs was scored."
+    return (
+        f"Published checkpoints, {'; '.join(parts)}. The intervals cover speakers, not training runs, of which there is one of "
+        "each, so that no verdict is drawn. `hubert_base` is a second-iteration model; the others learned units of "
+        "`hubert_base` and are third-iteration models, so that their lead over it is not that of an architecture alone."
+    )
 
 
 def layers_by_corpus(
@@ -345,12 +427,20 @@ def rank_correlation(part: pd.DataFrame) -> float:
 
 
 def agreement(table: pd.DataFrame) -> str:
-    """Rank correlations of measures and probe accuracy."""
+    """Rank correlations of measures and probe accuracy over the layers of trained models, those of untrained ones apart."""
+    trained = table["trained"].fillna(False).astype(bool)
+    kinds = {"trained": table[trained], "untrained": table[~trained]}
     parts = [
+        f"over layers of {kind} models {', '.join(_correlations(rows))}" for kind, rows in kinds.items() if len(rows)
+    ]
+    return f"Spearman's rank correlation with probe accuracy is, {'; '.join(parts)}."
+
+
+def _correlations(table: pd.DataFrame) -> list[str]:
+    return [
         f"{rank_correlation(part):.2f} for {measure} and {view}s ({len(part)} layers)"
         for (view, measure), part in table.groupby(["view", "measure"], sort=False)
     ]
-    return f"Spearman's rank correlation with probe accuracy: {', '.join(parts)}."
 
 
 def headline(table: pd.DataFrame) -> str:

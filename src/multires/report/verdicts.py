@@ -1,21 +1,46 @@
-"""Tables to verdicts on the paper's claims."""
+"""Tables to verdicts on the paper's claims.
+
+Verdicts on the first two claims are those of the controlled experiment under its plan
+(`multires.experiment.decisions`). The models of a run are described beside them and never judged: they are single
+models of each condition.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from multires.experiment.statistics import TASKS, WORDS
+from multires.experiment.decisions import (
+    CONTRADICTS,
+    EQUIVALENT,
+    INFERIOR,
+    NEITHER,
+    NOTHING,
+    OPEN,
+    SUPERIOR,
+    SUPPORTS,
+    UNTESTED,
+)
+from multires.experiment.plan import INPUT_BLOCKS, PLAN
+from multires.experiment.statistics import CrossedInterval, seed_interval
+from multires.experiment.tables import ExperimentTables
 from multires.results import tidy
 
-MARGIN = 0.02
-"""The smallest difference of a score that matters here. An effect whose interval stays below it counts as none."""
-
-SUPPORTS, CONTRADICTS, OPEN, UNTESTED = "supports", "contradicts", "leaves open", "not tested"
+__all__ = [
+    "CLAIMS",
+    "CONTRADICTS",
+    "NEITHER",
+    "NOTHING",
+    "OPEN",
+    "SUPPORTS",
+    "THIS_RUN",
+    "UNTESTED",
+    "judge",
+    "judge_experiment",
+    "summary",
+]
 
 CLAIMS = {
     1: "The gain comes from the auxiliary low-resolution loss, not from the downsampling.",
@@ -29,21 +54,17 @@ THIS_RUN = "this run"
 
 CHAPTERS = {1: "05_downstream", 2: "02_cca", 3: "04_efficiency"}
 
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference between conditions with its 95 % interval, and how many models or repeats it rests on."""
-
-    value: float
-    low: float
-    high: float
-    n: int
+_REGION_VERDICTS = {
+    "difference": {SUPERIOR: SUPPORTS, INFERIOR: CONTRADICTS, EQUIVALENT: NEITHER},
+    "downsampling": {SUPERIOR: CONTRADICTS, INFERIOR: SUPPORTS, EQUIVALENT: SUPPORTS},
+}
+"""Verdict of one outcome by the estimand and its region."""
 
 
 def judge(
     *, cca: pd.DataFrame, mutual_information: pd.DataFrame, probes: pd.DataFrame, efficiency: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row for each piece of evidence on each claim.
+    """One row for each piece of evidence from the models of a run.
 
     Parameters
     ----------
@@ -54,81 +75,73 @@ def judge(
     -------
     pandas.DataFrame
         Tidy, with the effect as value and further columns source, claim (1 to 3), title, evidence, low, high, verdict,
-        sentence and primary (whether `summary` counts it). Verdicts on claims 1 and 2 are drawn from trained models only.
+        conclusion (the source's verdict on the claim), sentence and primary. The first two claims are never decided: a
+        run has no development speakers, and mostly one model of each condition.
     """
-    phone = _best_layers(probes[(probes["view"] == "phone") & (probes["measure"] == "accuracy")])
-    word = _best_layers(probes[(probes["view"] == "word") & (probes["measure"] == "accuracy")])
-    word_cca = _best_layers(cca[(cca["view"] == "word") & (cca["measure"] != "shuffled")])
-    word_mi = _best_layers(
-        mutual_information[(mutual_information["view"] == "word") & (mutual_information["measure"] == "normalised")]
-    )
-    rows = [
-        _auxiliary("phone probe accuracy", phone),
-        _auxiliary("word probe accuracy", word),
-        _downsampling("CCA with words", word_cca),
-        _downsampling("normalised MI with words", word_mi),
-        _downsampling("word probe accuracy", word),
-        _downsampling("phone probe accuracy", phone),
-        *_cost(efficiency),
-    ]
-    return _evidence(rows, THIS_RUN)
+    accuracy = probes[probes["measure"] == "accuracy"]
+    scores = {
+        "phone probe accuracy": _best(accuracy, "phone"),
+        "word probe accuracy": _best(accuracy, "word"),
+        "CCA with words, middle block": _best(cca[cca["measure"] != "shuffled"], "word", middle=True),
+        "adjusted MI with words, middle block": _best(
+            mutual_information[mutual_information["measure"] == "adjusted"], "word", middle=True
+        ),
+    }
+    rows = [_described(1, "difference", name, best) for name, best in list(scores.items())[:2]]
+    rows += [_described(2, "downsampling", name, best) for name, best in scores.items()]
+    costs = _cost(efficiency)
+    conclusion = _of_costs([row["verdict"] for row in costs])
+    return _evidence([*({**row, "conclusion": UNTESTED} for row in rows),
+                      *({**row, "conclusion": conclusion} for row in costs)], THIS_RUN)  # fmt: skip
 
 
-def judge_experiment(effects: pd.DataFrame, carried: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The controlled experiment's evidence on the first two claims: one row for each score and claim.
-
-    The verdict on a claim is drawn from the primary outcomes alone, so that many scores do not make many chances;
-    the other scores stand beside them. None is drawn where the models do not carry the experiment.
-
-    Parameters
-    ----------
-    effects, carried
-        What `multires.experiment.statistics.effects` and `multires.experiment.statistics.carries` give.
-    source
-        Names the experiment.
+def judge_experiment(experiment: ExperimentTables) -> pd.DataFrame:
+    """The controlled experiment's evidence on the first two claims: one row for each claim, outcome and estimand.
 
     Returns
     -------
     pandas.DataFrame
-        As `judge`. An effect on an error rate is turned round, so that more is better in every row.
+        As `judge`, with the smallest effect of interest as a further column. For claim 1 the positive control of each
+        task comes first where there is nothing to attribute, else the difference of main effects.
     """
-    short = carried.loc[~carried["carries"].astype(bool), "condition"].tolist()
-    wide = effects.set_index(["score", "effect"])
-    rows = []
-    for score in effects["score"].unique():
-        found = {
-            name: _turned(wide.loc[(score, name)], score) if (score, name) in wide.index else None
-            for name in ("auxiliary loss", "downsampling")
-        }
-        auxiliary, downsampling = found["auxiliary loss"], found["downsampling"]
-        if auxiliary is None or downsampling is None:
-            continue
-        about_words = score.startswith(("word", "part_of_speech"))
-        if ", weighted sum" in score:
-            rows.append(_switched(1, score, auxiliary, _auxiliary_verdict(auxiliary, downsampling), short))
-        if ", weighted sum" in score or about_words:
-            rows.append(_switched(2, score, downsampling, _downsampling_verdict(downsampling), short))
-    return _evidence(rows, source)
+    effects = experiment.effects
+    found = dict(zip(experiment.claims["claim"], experiment.claims["verdict"], strict=True))
+    rows: list[dict[str, Any]] = []
+    for claim, keys in ((1, ("control", "difference")), (2, ("downsampling",))):
+        if found[claim] not in (NOTHING, UNTESTED):
+            keys = keys[::-1]
+        for key in keys:
+            chosen = effects[effects["estimand"].eq(key) & effects["primary"].astype(bool)]
+            chosen = chosen[chosen["group"].eq("tasks")] if claim == 1 else chosen
+            rows += [{**_row(claim, row), "conclusion": found[claim]} for row in chosen.to_dict("records")]
+    return _evidence(rows, experiment.title)
 
 
-def _switched(claim: int, score: str, effect: Effect, verdict: str, short: list[str]) -> dict[str, Any]:
-    name, what = ("auxiliary loss", "The auxiliary loss") if claim == 1 else ("downsampling", "Downsampling")
-    common = {"claim": claim, "evidence": f"{name}: {score}", "measure": "difference", "view": score,
-              "primary": score in (TASKS, WORDS)}  # fmt: skip
-    if short:
-        why = f"no verdict is drawn, because the models do not carry the experiment ({', '.join(short)})"
-        return _row(common, effect, UNTESTED, f"{what} changes {score} by {_said(effect)}; {why}.")
-    if not np.isfinite(effect.low):
-        return _row(common, effect, OPEN, f"{what} changes {score} by {effect.value:+.3f}, with one seed.")
-    return _row(common, effect, verdict, f"{what} changes {score} by {_said(effect)}.")
+def _row(claim: int, row: dict[Any, Any]) -> dict[str, Any]:
+    name = f"{row['effect']}: {row['score']}"
+    return {
+        "claim": claim, "evidence": name, "measure": "difference", "view": row["score"], "primary": True,
+        "value": row["value"], "low": row["low"], "high": row["high"], "n": row["n"], "interest": row["interest"],
+        "verdict": _verdict(row), "sentence": f"{name}: {said(row)}.",
+    }  # fmt: skip
 
 
-def _turned(row: pd.Series, score: str) -> Effect:
-    """An effect such that more is better."""
-    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
-    if "error rate" in score:
-        value, low, high = -value, -high, -low
-    return Effect(value, low, high, int(row["n"]))
+def _verdict(row: dict[Any, Any]) -> str:
+    """Of one outcome. An interval between inferior and equivalent supports claim 2, since it excludes a gain of interest."""
+    if not np.isfinite(row["interest"]) or row["n"] < PLAN.gates.seeds:
+        return UNTESTED
+    if row["estimand"] == "control":
+        return OPEN if row["decided"] == "gain" else NOTHING
+    if row["estimand"] == "downsampling" and row["high"] < row["interest"]:
+        return SUPPORTS
+    return _REGION_VERDICTS[row["estimand"]].get(row["decided"], OPEN)
+
+
+def said(row: dict[Any, Any]) -> str:
+    """An effect with its interval, in numbers."""
+    if not np.isfinite(row["low"]):
+        return f"{row['value']:+.3f}"
+    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
 def _evidence(rows: list[dict[str, Any]], source: str) -> pd.DataFrame:
@@ -136,29 +149,12 @@ def _evidence(rows: list[dict[str, Any]], source: str) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a source and claim: its title, the verdict over its primary evidence, sentences, effect and chapter.
-
-    A claim is supported where some evidence supports it and none contradicts it, contradicted the other way round,
-    and left open where they disagree or none decides; the second, which says "neither", is contradicted by any evidence
-    that does and supported only where all does. The effect (value, low, high, n, named by evidence) is that of
-    the first piece.
-    """
+    """One row a source and claim: its title, the source's verdict, sentences, first effect and chapter."""
     rows = []
     for (source, claim), part in table[table["primary"].astype(bool)].groupby(["source", "claim"], sort=False):
-        found = set(part["verdict"])
-        if found == {UNTESTED}:
-            verdict = UNTESTED
-        elif claim == 2:  # it says "neither": one gain is enough against it, and nothing may be open for it
-            verdict = CONTRADICTS if CONTRADICTS in found else SUPPORTS if found <= {SUPPORTS, UNTESTED} else OPEN
-        elif SUPPORTS in found and CONTRADICTS not in found:
-            verdict = SUPPORTS
-        elif CONTRADICTS in found and SUPPORTS not in found:
-            verdict = CONTRADICTS
-        else:
-            verdict = OPEN
         first = part.iloc[0]
         rows.append({
-            "source": source, "claim": claim, "title": CLAIMS[int(claim)], "verdict": verdict,
+            "source": source, "claim": claim, "title": CLAIMS[int(claim)], "verdict": first["conclusion"],
             "sentence": " ".join(dict.fromkeys(part["sentence"])),
             **{name: first[name] for name in ("evidence", "value", "low", "high", "n")},
             "chapter": CHAPTERS[int(claim)] if source == THIS_RUN else "05_downstream",
@@ -166,95 +162,49 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _best_layers(table: pd.DataFrame) -> pd.DataFrame:
-    """The best single layer of every condition and seed, trained and not: their rows of the table."""
-    rows = table[table["trial"].isna() & table["layer_index"].notna() & ~table["model"].isin(["mel", "mfcc"])]
-    return rows.loc[rows.groupby(["condition", "seed", "trained"], sort=False)["value"].idxmax()]
+def _best(table: pd.DataFrame, view: str, *, middle: bool = False) -> pd.DataFrame:
+    """The best single layer of each trained condition and seed; the depths of the middle block where it is asked for."""
+    rows = table[(table["view"] == view) & table["trial"].isna() & table["layer_index"].notna()]
+    rows = rows[rows["trained"].astype(bool) & ~rows["block"].isin(INPUT_BLOCKS) & ~rows["model"].isin(["mel", "mfcc"])]
+    if middle:
+        depths = rows.loc[rows["block"].astype(str).str.startswith("middle"), "layer_index"].unique()
+        rows = rows[rows["layer_index"].isin(depths)]
+    return rows.groupby(["seed", "condition"])["value"].max().unstack()  # noqa: PD010 (no two values to aggregate)
 
 
-def paired_effect(best: pd.DataFrame, better: str, than: str) -> Effect | None:
-    """One condition's score minus another's, paired by seed; None where a condition is missing.
+def _described(claim: int, key: str, evidence: str, best: pd.DataFrame) -> dict[str, Any]:
+    """A contrast of this run's models, without a verdict."""
+    estimand = PLAN.estimand(key)
+    common = {"claim": claim, "evidence": f"{estimand.name}: {evidence}", "measure": "difference", "view": evidence,
+              "verdict": UNTESTED}  # fmt: skip
+    found = _contrast(best, dict(estimand.weights))
+    if found is None:
+        why = "no model of this run was trained" if best.empty else f"it lacks one of {', '.join(estimand.weights)}"
+        return {**common, "sentence": f"This run cannot describe it: {why}."}
+    seeds = f"{found.seeds} seeds of each condition" if found.seeds > 1 else "one model of each condition"
+    row = {"value": float(found.value), "low": float(found.low), "high": float(found.high), "n": found.seeds}
+    why = "which is no test of the claim; the controlled experiment is"
+    return {**common, **row, "sentence": f"{estimand.name}, {evidence}: {said(row)} with {seeds}, {why}."}
 
-    With three seeds or more the interval is Student's over the paired differences. With fewer it combines the
-    scores' own intervals as if they were independent, which is too wide rather than too narrow for paired scores.
-    """
-    pairs = best[best["condition"] == better].merge(best[best["condition"] == than], on="seed", suffixes=("", "_than"))
-    if pairs.empty:
+
+def _contrast(best: pd.DataFrame, weights: dict[str, float]) -> CrossedInterval | None:
+    if not set(weights) <= set(best.columns):
         return None
-    differences = (pairs["value"] - pairs["value_than"]).to_numpy(float)
-    if len(differences) >= 3:
-        half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
-    else:
-        widths = [(pairs[f"high{end}"] - pairs[f"low{end}"]).to_numpy(float) / 2 for end in ("", "_than")]
-        half = np.sqrt(sum(width**2 for width in widths).mean() / len(differences))
-    mean = differences.mean()
-    return Effect(mean, mean - half, mean + half, len(differences))
+    complete = best[list(weights)].dropna()
+    return seed_interval(complete.to_numpy(float) @ np.array(list(weights.values()))) if len(complete) else None
 
 
-def _combined(first: Effect | None, second: Effect | None) -> Effect | None:
-    """The mean of two effects; their intervals are combined as independent."""
-    if first is None or second is None:
-        return first or second
-    half = np.hypot(first.high - first.low, second.high - second.low) / 4
-    value = (first.value + second.value) / 2
-    return Effect(value, value - half, value + half, first.n + second.n)
-
-
-def _auxiliary_effect(best: pd.DataFrame) -> Effect | None:
-    return _combined(paired_effect(best, "mono+aux", "mono"), paired_effect(best, "multi+aux", "multi"))
-
-
-def _downsampling_effect(best: pd.DataFrame) -> Effect | None:
-    return _combined(paired_effect(best, "multi", "mono"), paired_effect(best, "multi+aux", "mono+aux"))
-
-
-def _trained(best: pd.DataFrame) -> pd.DataFrame:
-    return best[best["trained"].astype(bool)]
-
-
-def _auxiliary(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
-    """Claim 1: the effect of the auxiliary loss, beside that of downsampling."""
-    trained = _trained(best)
-    auxiliary, downsampling = _auxiliary_effect(trained), _downsampling_effect(trained)
-    common = {"claim": 1, "evidence": f"auxiliary loss: {evidence}", "measure": "difference", "view": evidence}
-    if auxiliary is None:
-        why = "no model of this run was trained" if trained.empty else "no two trained models differ in the loss alone"
-        return _row(common, _auxiliary_effect(best), UNTESTED, f"This run cannot test it: {why}.")
-    verdict = _auxiliary_verdict(auxiliary, downsampling)
-    return _row(common, auxiliary, verdict, f"The auxiliary loss changes {evidence} by {_said(auxiliary)}.")
-
-
-def _downsampling(evidence: str, best: pd.DataFrame) -> dict[str, Any]:
-    """Claim 2: the effect of downsampling on one score."""
-    effect = _downsampling_effect(_trained(best))
-    common = {"claim": 2, "evidence": f"downsampling: {evidence}", "measure": "difference", "view": evidence}
-    if effect is None:
-        random = _downsampling_effect(best)
-        why = (
-            "This run has no model with and without downsampling to compare."
-            if random is None
-            else "No verdict is drawn from untrained models."
-        )
-        return _row(common, random, UNTESTED, why)
-    return _row(common, effect, _downsampling_verdict(effect), f"Downsampling changes {evidence} by {_said(effect)}.")
-
-
-def _auxiliary_verdict(auxiliary: Effect, downsampling: Effect | None) -> str:
-    if auxiliary.low > 0 and downsampling is not None and downsampling.high < auxiliary.value:
+def _of_costs(verdicts: list[str]) -> str:
+    """Claim 3: supported where some measurement supports it and none contradicts it, and the other way round."""
+    found = set(verdicts)
+    if SUPPORTS in found and CONTRADICTS not in found:
         return SUPPORTS
-    return CONTRADICTS if auxiliary.high < MARGIN else OPEN
-
-
-def _downsampling_verdict(effect: Effect) -> str:
-    """Open also for a gain that is surely there and surely too small to matter."""
-    if effect.low > 0:
-        return CONTRADICTS if effect.high >= MARGIN else OPEN
-    return SUPPORTS if effect.high < MARGIN else OPEN
+    return CONTRADICTS if CONTRADICTS in found and SUPPORTS not in found else OPEN
 
 
 def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
     """Claim 3: time and operations of the model that downsamples over those of the same model that does not."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     timed = efficiency[
         (efficiency["measure"] == "ratio") & (efficiency["model"] == "multi") & (efficiency["batch"] == 1)
     ]
@@ -267,32 +217,24 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
         common: dict[str, Any] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
         named = "the same model without downsampling" if against == "mono" else "HuBERT"
         if pd.isna(longest["value"]):
-            rows.append(_row(common, None, OPEN, f"Its time beside {named} could not be measured ({longest['note']})."))
+            why = f"Its time beside {named} could not be measured ({longest['note']})."
+            rows.append({**common, "verdict": OPEN, "sentence": why})
             continue
-        effect = Effect(float(longest["value"]), float(longest["low"]), float(longest["high"]), int(longest["n"]))
-        verdict = SUPPORTS if effect.high < 1 else CONTRADICTS if effect.low > 1 else OPEN
-        sentence = (
-            f"On {longest['duration']:.0f} s of speech it takes {effect.value:.2f} [{effect.low:.2f}, {effect.high:.2f}] "
-            f"of the time of {named}."
-        )
-        rows.append(_row(common, effect, verdict, sentence))
+        value, low, high = (float(longest[name]) for name in ("value", "low", "high"))
+        verdict = SUPPORTS if high < 1 else CONTRADICTS if low > 1 else OPEN
+        sentence = f"On {longest['duration']:.0f} s of speech it takes {value:.2f} [{low:.2f}, {high:.2f}] of the time of {named}."
+        rows.append({**common, "value": value, "low": low, "high": high, "n": int(longest["n"]), "verdict": verdict,
+                     "sentence": sentence})  # fmt: skip
     counted = efficiency[
         (efficiency["measure"] == "macs_ratio") & (efficiency["model"] == "multi") & (efficiency["view"] == "mono")
     ]
     if len(counted):
         longest = counted.loc[counted["duration"].idxmax()]
         value = float(longest["value"])
-        common = {"claim": 3, "evidence": f"operations, multi / mono, {longest['duration']:.0f} s", "measure": "ratio",
-                  "view": "mono"}  # fmt: skip
-        sentence = f"Counted, it needs {value:.2f} of the operations on {longest['duration']:.0f} s."
-        rows.append(_row(common, Effect(value, value, value, 1), SUPPORTS if value < 1 else CONTRADICTS, sentence))
+        rows.append({
+            "claim": 3, "evidence": f"operations, multi / mono, {longest['duration']:.0f} s", "measure": "ratio",
+            "view": "mono", "value": value, "low": value, "high": value, "n": 1,
+            "verdict": SUPPORTS if value < 1 else CONTRADICTS,
+            "sentence": f"Counted, it needs {value:.2f} of the operations on {longest['duration']:.0f} s.",
+        })  # fmt: skip
     return rows
-
-
-def _row(common: dict[str, Any], effect: Effect | None, verdict: str, sentence: str) -> dict[str, Any]:
-    value = {} if effect is None else {"value": effect.value, "low": effect.low, "high": effect.high, "n": effect.n}
-    return {**common, **value, "verdict": verdict, "sentence": sentence}
-
-
-def _said(effect: Effect) -> str:
-    return f"{effect.value:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from multires.experiment import statistics
+from multires.experiment import earlier
 from multires.experiment.tables import experiment_tables
 from multires.report import figures
 from multires.report.figures import style
@@ -23,7 +23,7 @@ def effects(seeds: int = 3, scores=("phone accuracy, best layer", "phone error r
         for seed in range(seeds)
         for condition, noise in zip(CONDITIONS, rng.normal(size=len(CONDITIONS)), strict=True)
     ]
-    return statistics.effects(pd.DataFrame(rows))
+    return earlier.effects(pd.DataFrame(rows))
 
 
 def log(seeds: int = 2) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def carried() -> pd.DataFrame:
         "loss": [4, 3, 2, 1, 1, 1, 1, 1, 1, 1],
     })  # fmt: skip
     falling = flat.assign(condition="multi+aux", loss=np.arange(10, 0, -1.0))
-    return statistics.carries(probes, pd.concat([flat, falling]))
+    return earlier.carries(probes, pd.concat([flat, falling]))
 
 
 def bars(axis) -> list[ErrorbarContainer]:

@@ -31,7 +31,7 @@ def claims(run: Run, experiment: str | Path | None = None) -> Result:
     names = tuple(name for name in vars(run.profile) if name not in ("name", "description", "models"))
 
     def compute() -> pd.DataFrame:
-        found = [judged.judge_experiment(each.effects, each.carries, each.title) for each in switched]
+        found = [judged.judge_experiment(each) for each in switched]
         return pd.concat([judged.judge(**tables), *found], ignore_index=True)
 
     told = [(each.title, each.source.get("table_sha256")) for each in switched]

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multires.report.figures.style import BASELINE, heading, new_figure
-from multires.report.verdicts import CONTRADICTS, MARGIN, OPEN, SUPPORTS, UNTESTED
+from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, OPEN, SUPPORTS, UNTESTED
 
-_MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False), UNTESTED: ("d", False)}
+_MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False), UNTESTED: ("d", False),
+            NOTHING: ("o", False), NEITHER: ("s", True)}  # fmt: skip
 
 
 def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
@@ -28,9 +29,12 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     heights = (max(len(scores), 1), max(len(costs), 1))
     figure, axes = new_figure(2, 1, height=1.9 + 0.42 * sum(heights), height_ratios=heights)
     top, bottom = axes.flat
-    top.axvspan(-MARGIN, MARGIN, color=BASELINE, alpha=0.15, linewidth=0)
     _forest(top, scores, 0.0)
-    top.set_xlabel("difference of the best layers' scores; grey: too small to matter here")
+    for height, row in enumerate(scores.iloc[::-1].to_dict("records")):
+        if np.isfinite(row.get("interest", np.nan)):
+            top.fill_betweenx([height - 0.35, height + 0.35], -row["interest"], row["interest"], color=BASELINE, alpha=0.2,
+                              linewidth=0, zorder=0)  # fmt: skip
+    top.set_xlabel("difference of scores; gray: below the smallest effect of interest")
     heading(figure, corpus, models)
     _forest(bottom, costs, 1.0)
     bottom.set_xlabel("cost with downsampling over cost without")

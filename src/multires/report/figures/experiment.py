@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from multires.experiment.tables import ExperimentTables
 from multires.report.figures.layers import condition_markers, layer_curves
 from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
-from multires.report.verdicts import MARGIN
 
 FACTORS = ("auxiliary loss", "downsampling", "interaction")
 """The effects of the 2 x 2 design, in the order in which they are drawn."""
@@ -29,7 +28,7 @@ _EFFECT_STYLES = {
 _SPARE_STYLES = (("^", INK, False), ("v", "#6A51A3", True), ("P", BASELINE, True))
 
 _BASELINES = {"mfcc": ("MFCC", "|"), "mel": ("log-mel", "2"), "untrained": ("untrained", "x")}
-"""Columns of `multires.experiment.statistics.carries` with their name and marker."""
+"""Columns of `multires.experiment.analysis.learned` with their name and marker."""
 
 _VIEWS = {"mel": "log-mel", "conv": "waveform encoder", "part_of_speech": "part of speech", "layer": "reference layer"}
 
@@ -45,7 +44,7 @@ def factorial(
     Parameters
     ----------
     effects
-        Columns score, effect, value, low, high and n, as `multires.experiment.statistics.effects` gives them. A column corpus, where
+        Columns score, effect, value, low, high and n, as `multires.experiment.analysis.effect_rows` gives them. A column corpus, where
         there is one, separates the panels.
     corpus
         Names the speech where the table has no column corpus; otherwise stands in the title.
@@ -68,7 +67,9 @@ def factorial(
     step = 0.72 / len(contrasts)
     for number, name in enumerate(corpora):
         axis, part = axes.flat[number], rows[rows["corpus"] == name]
-        axis.axvspan(-MARGIN, MARGIN, color=BASELINE, alpha=0.15, linewidth=0)
+        for score, interest in _interests(part).items():
+            axis.fill_betweenx([places[score] - 0.45, places[score] + 0.45], -interest, interest, color=BASELINE, alpha=0.2,
+                               linewidth=0, zorder=0)  # fmt: skip
         axis.axvline(0, color=INK, linewidth=1)
         for row in part.itertuples():
             marker, colour, filled = styles[row.effect]
@@ -90,7 +91,9 @@ def factorial(
                label=effect)
         for effect, (marker, colour, filled) in styles.items()
     ]  # fmt: skip
-    handles.append(Line2D([], [], color=BASELINE, alpha=0.25, linewidth=8, label="too small to matter here"))
+    handles.append(
+        Line2D([], [], color=BASELINE, alpha=0.25, linewidth=8, label="below the smallest effect of interest")
+    )
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
     heading(figure, corpus if corpora != [corpus] else "", models)
     return figure
@@ -147,7 +150,7 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
     Parameters
     ----------
     table
-        What `multires.experiment.statistics.carries` gives: phone accuracy on held-out speakers.
+        What `multires.experiment.analysis.learned` gives: phone accuracy on held-out speakers.
     corpus, models
         Named in the title.
     """
@@ -204,6 +207,14 @@ def _training_lines(axis: Axes, rows: pd.DataFrame, measure: str, condition: str
         )  # fmt: skip
         if held and len(steps) and (by_step["max"] > by_step["min"]).any():
             axis.fill_between(steps, by_step["min"], by_step["max"], color=colour, alpha=0.15, linewidth=0)
+
+
+def _interests(part: pd.DataFrame) -> dict[str, float]:
+    """The smallest effect of interest of each score that has one."""
+    if "interest" not in part:
+        return {}
+    known = part[np.isfinite(part["interest"].astype(float))]
+    return {str(score): float(value) for score, value in known.groupby("score")["interest"].first().items()}
 
 
 def _styles(contrasts: Sequence[str]) -> dict[str, tuple[str, str, bool]]:

@@ -5,15 +5,14 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from multires.errors import MultiresError
-from multires.experiment.statistics import (
+from multires.experiment.earlier import (
     CELLS,
     TASKS,
     WORDS,
+    adapt,
     carries,
     cell_means,
     effects,
-    sentence,
-    statement,
     with_primary,
 )
 
@@ -80,7 +79,6 @@ def test_incomplete_seeds_are_counted():
 def test_one_seed_gives_no_interval():
     found = effects(synthetic(seeds=1))
     assert found[["low", "high", "p"]].isna().all().all()
-    assert "one seed" in sentence(found.iloc[0])
 
 
 def test_without_hubert_its_contrasts_are_absent():
@@ -88,16 +86,6 @@ def test_without_hubert_its_contrasts_are_absent():
     assert set(effects(table[table["condition"] != "hubert"])["effect"]) == {
         "auxiliary loss", "downsampling", "interaction",
     }  # fmt: skip
-
-
-def test_sentences_follow_the_interval():
-    found = effects(synthetic()).set_index("effect")
-    assert "auxiliary loss" in sentence(found.reset_index().iloc[0])
-    rows = found.reset_index()
-    assert "is positive" in sentence(rows[rows["effect"] == "auxiliary loss"].iloc[0])
-    assert "is negative" in sentence(rows[rows["effect"] == "downsampling"].iloc[0])
-    none = effects(synthetic(aux=0.0, both=0.0, noise=0.1))
-    assert "not shown" in sentence(none[none["effect"] == "interaction"].iloc[0])
 
 
 def test_false_positives_are_as_rare_as_the_level_says():
@@ -182,16 +170,35 @@ def test_primary_outcomes_are_means_of_their_parts():
     assert len(table) == 4 + len(rows)
 
 
-def test_the_statement_says_whether_the_models_carry_it():
-    found = effects(synthetic(score=TASKS))
-    carried = pd.DataFrame({
-        "condition": ["mono", "multi"], "above": [0.05, 0.01], "baseline_name": ["mfcc", "mel"], "beats": [True, False],
-        "flattened": [True, True], "carries": [True, False],
-    })  # fmt: skip
-    text = statement(found, carried, "toy")
-    assert "do not carry the experiment" in text
-    assert "too little above the baselines in multi" in text
-    assert "+0.010 (multi, over mel)" in text
-    assert text.count("95 % interval") == 3
-    sure = statement(found, carried.assign(carries=True), "toy")
-    assert sure.startswith("**Toy speech.** The models of every condition carry the experiment")
+def scores(levels, *, layers=(("encoder.0", 1), ("middle", 2)), seeds=3):
+    """Every score that the plan's outcomes need, at a level for each condition and a step for each seed."""
+    rows = []
+    for stage, view, measure in (("probe", "phone frame", "accuracy"), ("probe", "word", "accuracy"),
+                                 ("cca", "word", "pwcca"), ("information", "word", "adjusted")):  # fmt: skip
+        for condition, level in levels.items():
+            acoustic = condition in ("mel", "mfcc")
+            for seed in range(1 if acoustic or condition.startswith("untrained") else seeds):
+                for block, depth in (("conv", 0), *layers):
+                    if acoustic and depth:
+                        continue
+                    rows.append({
+                        "stage": stage, "view": view, "measure": measure, "trial": None, "condition": condition,
+                        "model": condition, "seed": seed, "block": "encoder.0" if condition == "hubert" and depth else block,
+                        "layer_index": depth, "value": 0.99 if block == "conv" and not acoustic else level + 0.001 * seed,
+                    })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_earlier_tables_are_judged_by_the_plan():
+    levels = {"mfcc": 0.3, "mel": 0.2, "hubert": 0.4, "mono": 0.4, "mono+aux": 0.5, "multi": 0.4, "multi+aux": 0.5,
+              "untrained mono": 0.1, "untrained multi": 0.15}  # fmt: skip
+    table, claims = adapt(scores(levels), pd.DataFrame({"carries": [True]}))
+    assert claims["verdict"].tolist() == ["supports", "supports"]
+    rows = table.set_index(["outcome", "estimand"])
+    row = rows.loc[("word_cca", "difference")]
+    assert (row["value"], row["lead"], row["interest"]) == pytest.approx((0.1, 0.1 + 0.001, 0.2 * 0.101))
+    assert rows.loc[("word_cca", "downsampling"), "untrained"] == pytest.approx(0.05)
+    # The input layer, at 0.99 in every model, is never the best one.
+    assert table["value"].abs().max() < 0.2
+    low, _ = adapt(scores({**levels, "hubert": 0.25}), pd.DataFrame({"carries": [True]}))
+    assert low["interest"].isna().all()
