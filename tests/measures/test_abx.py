@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from abx_reference import abx_error, dtw, frame_distances
+from tests.measures.abx_reference import abx_error, dtw, frame_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm

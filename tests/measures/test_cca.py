@@ -1,7 +1,7 @@
 import warnings
 
 import numpy as np
-import protocol_reference as reference
+from tests.measures import protocol_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -273,5 +273,5 @@ def _elsewhere(sizes: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     for index in range(len(sizes)):
         own = owner == index
         others = np.flatnonzero(~own)
-        order[own] = rng.settings(others if len(others) else np.flatnonzero(own), int(own.sum()))
+        order[own] = rng.choice(others if len(others) else np.flatnonzero(own), int(own.sum()))
     return order
