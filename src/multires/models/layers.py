@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,11 +76,14 @@ class LayeredModel(torch.nn.Module):
         One line for people, such as ``MR-HuBERT base, untrained``.
     trained
         False where the weights are random; every page says so.
+    by_utterance
+        True where frames are looked up by utterance, so that only `run` gives any.
     """
 
     key: str
     description: str
     trained: bool
+    by_utterance: bool = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -99,3 +102,13 @@ class LayeredModel(torch.nn.Module):
     ) -> LayerOutputs:
         """Every layer of a batch of 16 kHz waveforms; `lengths` in samples, all of them full where None."""
         raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def run(
+        self,
+        utterances: Sequence[str],
+        waveforms: Float[Tensor, "batch samples"],
+        lengths: Int[Tensor, " batch"] | None = None,
+    ) -> LayerOutputs:
+        """As `forward`, with the id of every utterance in its corpus, for models that need it."""
+        outputs: LayerOutputs = self(waveforms, lengths)
+        return outputs

@@ -31,7 +31,7 @@ def load_model(
     ----------
     name
         A key that `models_table` lists (a published checkpoint is downloaded once), ``untrained/<architecture>-<size>``,
-        ``mel``, ``mfcc``, ``torchaudio:<bundle>``, ``transformers:<folder or name>``, the path of a checkpoint
+        ``mel``, ``mfcc``, ``torchaudio:<bundle>``, ``transformers:<folder or name>``, ``features:<folder>`` (see `multires.models.stored.StoredFrames`), the path of a checkpoint
         (fairseq's or our own), or its URL.
     seed
         Of an untrained model's weights.
@@ -73,6 +73,10 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
         from multires.models.wrappers import load_torchaudio
 
         return load_torchaudio(rest)
+    if kind == "features":
+        from multires.models.stored import StoredFrames
+
+        return StoredFrames(Path(rest))
     if kind == "transformers":
         from multires.models.huggingface import load_transformers
 

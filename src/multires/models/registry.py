@@ -199,6 +199,7 @@ def unknown_model(name: str) -> MultiresError:
     known = [*shipped(), *ACOUSTIC, *published(), *untrained()]
     return MultiresError(
         f"unknown model {name!r}: choose one of {', '.join(known)}, torchaudio:<bundle>, transformers:<folder or name>, "
+        "features:<folder>, "
         "the path of a checkpoint, or its URL"
     )
 
