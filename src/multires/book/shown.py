@@ -82,9 +82,7 @@ class Folded:
         return self.html
 
 
-def folded(
-    table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = None, *, precision: int = 3
-) -> Folded:
+def folded(table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = None, *, precision: int = 3) -> Folded:
     """A table behind "Show the data", with all of its rows as CSV.
 
     Parameters
@@ -165,7 +163,12 @@ def publish(run: Run, chapter: str, results: Mapping[str, Result]) -> Path:
 def dictionary(results: Mapping[str, Result]) -> pd.DataFrame:
     """The columns of some tables: where they are, their type and meaning."""
     rows = [
-        {"table": name, "column": column, "type": str(result.table[column].dtype), "meaning": DICTIONARY.get(column, "")}
+        {
+            "table": name,
+            "column": column,
+            "type": str(result.table[column].dtype),
+            "meaning": DICTIONARY.get(column, ""),
+        }
         for name, result in results.items()
         for column in result.table.columns
     ]
