@@ -70,7 +70,7 @@ figures.use_style()
 # Nothing is dropped silently: utterances without alignment are kept and give frames only, and files that cannot be
 # read are listed by name.
 
-# %%
+# %% tags=["hide-input"]
 speech = stages.corpus_summary(run)
 styled(speech, precision=1)
 
@@ -98,7 +98,7 @@ listen(example)
 # detour through frames of 40 ms. Whether that is fine or coarse depends on how long phones and words are
 # ({numref}`fig-durations`).
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones (left) and words (right), with the frame periods as vertical lines. The percentage is the share of phones, or of words, that are shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones (above) and words (below), with the frame periods as vertical lines. The percentage is the share of phones, or of words, that are shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
 figures.durations(run.segments, corpus=run.corpus.name)
 # %% [markdown]
 # ## The models
@@ -114,7 +114,7 @@ figures.durations(run.segments, corpus=run.corpus.name)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; color is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and colored by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
 shapes = stages.distinct_models(run)
 figures.schematic(stages.layer_table(run, shapes), {name: run.model(name).predicts_from for name in shapes})
-# %%
+# %% tags=["hide-input"]
 blocks = stages.layer_table(run, shapes).groupby(
     ["model", "block", "frame_period", "width"], sort=False, as_index=False
 )
@@ -162,7 +162,7 @@ pool(frames, start, end, 0.02).item(), pool(coarse, start, end, 0.04).item()
 # be looked at on any grid that is not finer than its own, and layers of different resolutions can be compared at the
 # same places.
 
-# %%
+# %% tags=["hide-input"]
 extraction = stages.extraction(run)
 vectors = extraction.table[extraction.table["measure"] == "segments"]
 shown.folded(

@@ -121,7 +121,7 @@ views = {
 }
 {name: round(float(cca_score(sound, view).score), 2) for name, view in views.items()}
 
-# %%
+# %% tags=["hide-input"]
 cca = stages.cca(run, group_by=given.group_by, word_vectors=given.word_vectors)
 shown.folded(
     cca.table,

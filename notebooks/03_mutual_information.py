@@ -108,7 +108,7 @@ shuffled, many = rng.permutation(labels), rng.integers(60, size=300)
     for a, b in [(labels, clusters), (shuffled, clusters), (shuffled, many)]
 ]
 
-# %%
+# %% tags=["hide-input"]
 mi = stages.mutual_information(run)
 shown.folded(
     mi.table,

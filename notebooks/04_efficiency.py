@@ -120,7 +120,7 @@ seconds = 10
 frames = 50 * seconds  # of 20 ms
 multiply_accumulates(frames / 2) / multiply_accumulates(frames)
 
-# %%
+# %% tags=["hide-input"]
 efficiency = stages.efficiency(run, precision=given.precision)
 shown.folded(
     efficiency.table,

@@ -96,7 +96,7 @@ auxiliary = (scores[:, 1] - scores[:, 0]).mean(axis=1)
 downsampling = (scores[:, :, 1] - scores[:, :, 0]).mean(axis=1)
 auxiliary.mean().round(3), downsampling.mean().round(3)
 
-# %%
+# %% tags=["hide-input"]
 probes = stages.probes(run)
 shown.folded(
     probes.table,

@@ -101,7 +101,7 @@ differences = np.random.default_rng(0).normal(0.01, 0.01, size=5)
 interval = student_interval(differences)
 round(float(interval.low), 3), round(float(interval.high), 3)
 
-# %%
+# %% tags=["hide-input"]
 judged = stages.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
 heading = f"{run.corpus.name} speech; {sentences.models(stages.cca(run).table)}"
@@ -117,7 +117,7 @@ decisive = judged.table[judged.table["primary"].astype(bool)]
 headline = figures.claims(decisive, corpus=run.corpus.name, models=sentences.models(stages.cca(run).table))
 headline
 
-# %%
+# %% tags=["hide-input"]
 shown.folded(
     judged.table,
     "verdicts",
