@@ -13,7 +13,7 @@ _TYPES = {b"FM ": "<f4", b"DM ": "<f8"}
 
 
 def ark_index(path: Path) -> dict[str, int]:
-    """Where each utterance's matrix begins in an archive.
+    """Offset of each utterance's matrix in an archive.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every model gives: named layers, each at its own frame period, with the length of every utterance."""
+"""The interface of every model: named layers, each at its own frame period, with every utterance's length."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Layer:
     dim
         Width of a frame.
     first_center
-        Seconds from the first sample to the centre of frame 0's receptive field in the waveform encoder's sense:
-        frame i is centred on ``first_center + i * frame_period``.
+        Seconds from the first sample to the center of frame 0's receptive field in the waveform encoder's sense:
+        frame i is centered on ``first_center + i * frame_period``.
     """
 
     name: str

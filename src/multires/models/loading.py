@@ -36,7 +36,7 @@ def load_model(
     seed
         Of an untrained model's weights.
     device
-        Where the weights go.
+        If the weights go.
     cache
         The folder for downloads; see `multires.models.download.model_cache`.
     precision
@@ -46,7 +46,7 @@ def load_model(
     Raises
     ------
     MultiresError
-        Where nothing has that name, or it cannot be had or read.
+        If nothing has that name, or it cannot be had or read.
     """
     dtype = getattr(torch, choose("precision", precision, ("float32", "bfloat16")))
     model = _load(str(name), seed, cache)

@@ -36,7 +36,7 @@ class StoredFrames(LayeredModel):
         {"layers": {"conv": {"frame_period": 0.02}, "encoder.0.0": {"frame_period": 0.02, "first_center": 0.0125}}}
 
     `frame_period` and `first_center` are in seconds; the latter is half a frame period unless given. ``description``
-    and ``trained`` (true unless given) may stand beside ``layers``.
+    and ``trained`` (true unless given) are optional beside ``layers``.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def _is_layer(options: object) -> bool:
 
 
 def _readers(folder: Path, layer: str) -> dict[str, Reader]:
-    """Where each utterance's frames of a layer are."""
+    """A reader for each utterance's frames of a layer."""
     archive = folder / f"{layer}.ark"
     if archive.is_file():
         return {name: _from_ark(archive, offset) for name, offset in ark_index(archive).items()}
