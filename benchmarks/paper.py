@@ -45,7 +45,7 @@ the low resolution.
 """
 
 SPLITS = {"train": "train-clean-100", "evaluation": "dev-clean"}
-"""Which part of the synthetic corpus stands in for which split."""
+"""The LibriSpeech split that each split of the synthetic corpus stands in for."""
 
 SMALL: dict[str, Any] = {
     "frames": 400, "phones_each": 40, "words_each": 20, "word_instances": 3, "folds": 5, "resamples": 20,

@@ -3,7 +3,7 @@
 python -m benchmarks.parity --audio *.flac --csv book/data/parity.csv     the book's table, its provenance beside it
 python -m benchmarks.parity --json                                       the same as JSON, on noise
 python -m benchmarks.parity --families mono --narrow --audio *.flac --csv book/data/parity.csv --update
-                                                                         one architecture anew, at full width
+                                                                         one architecture again, at full width
 
 Every architecture of base size and one large model at full width, the other large ones at 128 with all their switches.
 """
@@ -69,7 +69,7 @@ def parity_table(
     Raises
     ------
     MultiresError
-        Where a family is unknown.
+        If a family is unknown.
     """
     if speech is None:
         speech = torch.randn(max(lengths), generator=torch.Generator().manual_seed(0)) * 0.1
@@ -106,7 +106,9 @@ def _kept(path: Path | None, parameters: Mapping[str, Any]) -> dict[str, pd.Data
     before = json.loads(path.with_suffix(".json").read_text())["parameters"]
     for name, value in parameters.items():
         if before.get(name) != value:
-            raise MultiresError(f"{path} was made with {name} {before.get(name)}, not {value}: make it anew")
+            raise MultiresError(
+                f"{path} was made with {name} {before.get(name)}, not {value}: delete it and run without --update"
+            )
     return dict(list(pd.read_csv(path).groupby("architecture", sort=False)))
 
 

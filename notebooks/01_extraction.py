@@ -16,9 +16,10 @@
 # %% [markdown]
 # # From speech to vectors
 #
-# **What does a speech model see, and how often does it look?** This chapter reads a corpus, runs models over it, and
-# keeps one vector for every {term}`phone`, word and sampled {term}`frame` at every {term}`layer`. The other chapters
-# work on these vectors.
+# **What does a speech model see, and how often?** This chapter reads a corpus, runs models over it, and keeps one vector
+# for every {term}`phone`, word and sampled {term}`frame` at every {term}`layer`. The other chapters work on these vectors.
+#
+# Prerequisites: waveforms and spectrograms; arrays in Python.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/01_extraction.ipynb)
@@ -52,8 +53,11 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.book import shown
+from multires.book.listening import listen
 from multires.book.parameters import notebook_parameters
 from multires.report import figures, sentences
+from multires.report.escape import styled
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -63,12 +67,12 @@ figures.use_style()
 # ## The speech
 #
 # An utterance is audio (mono, 16 kHz), its speaker, and, where they are known, its words and phones with their times.
-# Nothing is dropped silently: utterances without alignment are kept and give frames only, files that cannot be read
-# are counted by name.
+# Nothing is dropped silently: utterances without alignment are kept and give frames only, and files that cannot be
+# read are listed by name.
 
-# %%
+# %% tags=["hide-input"]
 speech = stages.corpus_summary(run)
-speech.style.hide(axis="index").format(precision=1)
+styled(speech, precision=1)
 
 # %% tags=["hide-input"]
 Markdown(sentences.corpus(speech, run.corpus))
@@ -78,15 +82,23 @@ Markdown(sentences.corpus(speech, run.corpus))
 # where frames of 20, 40 and 80 ms begin.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One utterance of the corpus: log-mel spectrogram, words and phones, and the frames of three resolutions. A frame of 80 ms often holds more than one phone.", "name": "fig-utterance"}, "image": {"alt": "A log-mel spectrogram of one utterance with its words and phones marked, and below it three rulers whose ticks are 20, 40 and 80 milliseconds apart."}}
-figures.utterance(stages.example_utterance(run), corpus=run.corpus.name)
+example = stages.example_utterance(run)
+figures.utterance(example, corpus=run.corpus.name)
+# %% [markdown]
+# Listen to it, first as recorded, then resynthesized from log-mel energies that were averaged over frames of 20, 40 and
+# 80 ms. What a coarser frame loses can be heard: at 80 ms, short consonants blur into their neighbors. The models see
+# more than this, since their frames keep many numbers for each stretch of time.
+
+# %% tags=["hide-input"]
+listen(example)
 # %% [markdown]
 # ## How long is a frame, how long is a phone?
 #
 # HuBERT {cite:p}`hsu2021hubert` has a {term}`frame period` of 20 ms. MR-HuBERT {cite:p}`shi2024multiresolution` takes a
-# detour through frames of 40 ms. Whether that is fine or coarse depends on how long the units of speech are
+# detour through frames of 40 ms. Whether that is fine or coarse depends on how long phones and words are
 # ({numref}`fig-durations`).
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones and words, beside the frame periods. The share named at each line is that of phones shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Durations of phones (above) and words (below), with the frame periods as vertical lines. The percentage is the share of phones, or of words, that are shorter than one frame.", "name": "fig-durations"}, "image": {"alt": "Two histograms, of phone durations and of word durations, with vertical lines at 20, 40 and 80 milliseconds."}}
 figures.durations(run.segments, corpus=run.corpus.name)
 # %% [markdown]
 # ## The models
@@ -95,18 +107,45 @@ figures.durations(run.segments, corpus=run.corpus.name)
 # splits the layers into blocks ({numref}`fig-schematic`): an encoder at 20 ms, a middle block at 40 ms, and a decoder at
 # 20 ms again, with {term}`sampling modules <sampler>` between. Training by {term}`masked unit prediction` takes a loss at
 # the top and, in MR-HuBERT, an {term}`auxiliary loss` at the low {term}`resolution`. The mono-resolution
-# {term}`control` has the same modules and parameters but stays at 20 ms throughout, so that what the low resolution
-# itself does can be told from what the shape does. [The explorer](../book/explorer) shows every model of the registry
+# {term}`control` has the same modules and parameters but stays at 20 ms throughout, which separates the
+# effect of the low resolution from that of the shape. [The explorer](../book/explorer) shows every model of the registry
 # in this way.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; color is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and colored by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
 shapes = stages.distinct_models(run)
 figures.schematic(stages.layer_table(run, shapes), {name: run.model(name).predicts_from for name in shapes})
-# %%
+# %% tags=["hide-input"]
 blocks = stages.layer_table(run, shapes).groupby(
     ["model", "block", "frame_period", "width"], sort=False, as_index=False
 )
-blocks.agg(layers=("label", ", ".join)).style.hide(axis="index").format({"frame_period": "{:.0f} ms"})
+styled(
+    blocks.agg(layers=("label", ", ".join)).rename(
+        columns={
+            "model": "Model",
+            "block": "Block",
+            "frame_period": "Frame period",
+            "width": "Width",
+            "layers": "Layers",
+        }
+    ),
+    {"Frame period": "{:.0f} ms"},
+)
+
+# %% [markdown]
+# ## A segment becomes a vector: try it
+#
+# Ten frames of 20 ms that hold one number each, and a segment from 0.05 to 0.13 s. Its vector is the mean of the frames that
+# it touches. With frames of 40 ms it touches more time on both sides, and the mean changes.
+
+# %%
+import numpy as np
+
+from multires.features.pooling import pool
+
+frames = np.arange(10.0)[:, None]  # (frames, dim)
+coarse = frames.reshape(5, 2, 1).mean(axis=1)  # the same speech at 40 ms
+start, end = np.array([0.05]), np.array([0.13])  # seconds
+pool(frames, start, end, 0.02).item(), pool(coarse, start, end, 0.04).item()
 
 # %% [markdown]
 # ## Extraction
@@ -123,13 +162,18 @@ blocks.agg(layers=("label", ", ".join)).style.hide(axis="index").format({"frame_
 # be looked at on any grid that is not finer than its own, and layers of different resolutions can be compared at the
 # same places.
 
-# %%
+# %% tags=["hide-input"]
 extraction = stages.extraction(run)
 vectors = extraction.table[extraction.table["measure"] == "segments"]
-vectors.pivot_table(index=["model", "seed"], columns="view", values="value", aggfunc="max").astype(int)
+shown.folded(
+    vectors,
+    "vectors",
+    {"model": "Model", "seed": "Seed", "layer": "Layer", "view": "Kind", "value": "Vectors"},
+    precision=0,
+)
 
 # %% [markdown]
-# The vectors are stored with their labels; any of them is one line away.
+# The vectors are stored with their labels and are read back in one line.
 
 # %%
 first = run.subjects[0]
@@ -158,6 +202,35 @@ Markdown(sentences.extraction(extraction.table))
 
 # %% tags=["hide-input"]
 Markdown(sentences.extraction_conclusion(run.segments, run.corpus.name))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Set `seed = 1` and run the chapter again. Which numbers change?
+#
+# <details><summary>What to expect</summary>
+#
+# The synthetic corpus, the sampled frames and the weights of untrained models change, so that all counts and scores move
+# a little. The frame periods and the number of layers stay.
+#
+# </details>
+#
+# 2. Set `layers = "encoder.0.1,middle.0"`. What do the figures show now?
+#
+# <details><summary>What to expect</summary>
+#
+# Two layers of the models that have a middle block, and one of HuBERT. The waveform encoder's output is still extracted,
+# because chapter 2 compares layers with it.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/01_extraction.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "01_extraction", {"extraction": extraction})
 
 # %% [markdown]
 # Next: [what each layer is correlated with](02_cca).

@@ -14,11 +14,13 @@
 # ---
 
 # %% [markdown]
-# # What each layer is correlated with
+# # Correlation of each layer with sound, phones and words
 #
 # **How much of the sound, of the phone and of the word can be read linearly from each layer, and does a lower
-# resolution change it?** {term}`Canonical correlation analysis <CCA>` compares two sets of vectors without caring how
-# either is rotated or scaled.
+# resolution change it?** {term}`Canonical correlation analysis <CCA>` compares two sets of vectors and does not
+# depend on how either is rotated or scaled.
+#
+# Prerequisites: [chapter 1](01_extraction); covariance matrices and the singular value decomposition.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/02_cca.ipynb)
@@ -56,9 +58,11 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import comparisons, stages
+from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
+from multires.report.escape import styled
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -77,8 +81,8 @@ figures.use_style()
 #
 # where $S_{xy}$ is the covariance of $X$ and $Y$. Then for the next best pair uncorrelated with the first, and so on.
 # With $\epsilon_x, \epsilon_y$ on the diagonals against noise, the $\rho_i$ are the singular values of
-# $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames can stream through and be
-# forgotten: `multires.analysis.streaming.model_cca(model, corpus)` reads every frame of a corpus once and stores none.
+# $S_{xx}^{-1/2} S_{xy} S_{yy}^{-1/2}$. Only means and covariances are needed, so frames need not be
+# stored: `multires.analysis.streaming.model_cca(model, corpus)` reads every frame of a corpus once and stores none.
 #
 # One number comes from many correlations by weighting. Projection-weighted CCA ({term}`PWCCA`)
 # {cite:p}`morcos2018insights` weights $\rho_i$ by how much of the layer its canonical direction accounts for
@@ -93,15 +97,50 @@ figures.use_style()
 # measured on parts of the data that the directions were not fitted to: in each *trial* one part chooses
 # $\epsilon_x, \epsilon_y$, another is scored, and the rest is fitted to {cite:p}`pasad2021layerwise,pasad2023comparative`.
 #
-# Three things stand beside every number: a 95 % interval (bootstrap {cite:p}`efron1979bootstrap` over speakers), the score for
+# Every number comes with three others: a 95 % interval (bootstrap {cite:p}`efron1979bootstrap` over speakers), the score for
 # shuffled pairs (the {term}`null baseline`, which is not zero), and the number of segments.
 
+# %% [markdown]
+# ## CCA on arrays: try it
+#
+# Two views that are rotations of each other have a correlation of 1; noise on one of them lowers it; views that have nothing
+# in common stay near 0.
+
 # %%
+import numpy as np
+
+from multires.measures import cca_score
+
+rng = np.random.default_rng(0)
+sound = rng.standard_normal((2000, 3))  # (segments, dim)
+rotation = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+views = {
+    "rotated": sound @ rotation,
+    "with noise": sound + rng.standard_normal(sound.shape),
+    "unrelated": rng.standard_normal(sound.shape),
+}
+{name: round(float(cca_score(sound, view).score), 2) for name, view in views.items()}
+
+# %% tags=["hide-input"]
 cca = stages.cca(run, group_by=given.group_by, word_vectors=given.word_vectors)
-cca.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
+shown.folded(
+    cca.table,
+    "cca",
+    {
+        "model": "Model",
+        "layer": "Layer",
+        "view": "Target",
+        "measure": "Measure",
+        "trial": "Trial",
+        "value": "Value",
+        "low": "Low",
+        "high": "High",
+        "n": "Segments",
+    },
+)
 
 # %% [markdown]
-# ## Sound, phone and word by depth
+# ## CCA with sound, phones and words by depth
 #
 # {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
 
@@ -118,13 +157,18 @@ Markdown(sentences.cca(cca.table))
 # %% tags=["hide-input"]
 paired = comparisons.cca_comparisons(run, group_by=given.group_by, word_vectors=given.word_vectors)
 differences = comparisons.shown(paired.table)
-differences[["model", "against", "view", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3)
+styled(
+    shown.with_intervals(
+        differences,
+        {"model": "Model", "against": "Compared with", "view": "Target", "value": "Difference", "n": "Speakers"},
+    )
+)
 
 # %% tags=["hide-input"]
 Markdown(comparisons.said(differences[differences["view"].isin(["phone", "word"])]))
 
 # %% [markdown]
-# ## Like with like: the same window for every layer
+# ## The same window for every layer
 #
 # A 40 ms frame averages twice the time of a 20 ms frame, and an average is easier to predict. So a layer at 40 ms can
 # look better or worse for no other reason than its frame period. Here every layer is averaged to the same window, 20,
@@ -136,23 +180,23 @@ figures.cca_by_window(cca.table, corpus=run.corpus.name, models=sentences.models
 Markdown(sentences.cca_windows(cca.table))
 
 # %% [markdown]
-# ## What the choice of score does
+# ## Choice of the CCA score
 #
 # The same vectors give other numbers under other definitions ({numref}`fig-cca-variants`): the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
 # first keeps the directions that hold most variance, the score that the public layer-wise analysis code computes, and
 # linear CKA {cite:p}`kornblith2019similarity`. Numbers from different papers can be compared only where the definition is
-# the same. The public code (`layerwise-analysis`) weights otherwise than {eq}`eq-pwcca` says: by the held-out rows instead
-# of those fitted to, after the means of the view's first columns have been added to the canonical variables, and by
+# the same. The public code (`layerwise-analysis`) departs from {eq}`eq-pwcca`: it weights by the held-out rows instead
+# of the fitted ones, after the means of the view's first columns have been added to the canonical variables, and by
 # columns that are not centered. The distance between its curve and that of `pwcca` is what this changes.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "One view, five definitions: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labeled at their ends."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Five definitions of the score for one view: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labeled at their ends."}}
 variants = stages.cca_variants(run)
 figures.cca_variants(variants.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(sentences.cca_variants(variants.table))
 
 # %% [markdown]
-# ## Who is on both sides of the split
+# ## Splitting by segment, utterance or speaker
 #
 # Segments of one speaker resemble each other. If a speaker is in the part that is fitted and in the part that is scored,
 # the score contains that resemblance. The table compares three ways of splitting.
@@ -160,7 +204,7 @@ Markdown(sentences.cca_variants(variants.table))
 # %% tags=["hide-input"]
 grouping = stages.cca_grouping(run)
 means = grouping.table[grouping.table["trial"].isna() & grouping.table["measure"].ne("shuffled")]
-means[["view", "grouping", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3, thousands=",")
+styled(shown.with_intervals(means, {"view": "Target", "grouping": "Never divided", "value": "CCA", "n": "Segments"}))
 
 # %% tags=["hide-input"]
 Markdown(sentences.cca_grouping(grouping.table))
@@ -187,4 +231,33 @@ Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="CCA"))
 Markdown(sentences.cca_conclusion(differences, run.corpus.name))
 
 # %% [markdown]
-# Next: [what the layers tell about phones and words when linearity is not asked for](03_mutual_information).
+# ## Exercises
+#
+# 1. Set `variant = "mean"`. Do the curves move up or down?
+#
+# <details><summary>What to expect</summary>
+#
+# Down, unless all pairs of directions are equally correlated: the unweighted mean counts the weakest pairs as much as the
+# strongest. Compare the order of the layers too.
+#
+# </details>
+#
+# 2. Set `group_by = "speaker"`. What happens to the scores?
+#
+# <details><summary>What to expect</summary>
+#
+# They get lower or stay, because no speaker is in both the fitted and the scored part. The section on splits shows by how
+# much in this run.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/02_cca.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "02_cca", {"cca": cca, "differences": paired, "variants": variants, "splits": grouping})
+
+# %% [markdown]
+# Next: [mutual information, which also finds relations that are not linear](03_mutual_information).

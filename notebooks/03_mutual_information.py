@@ -14,10 +14,12 @@
 # ---
 
 # %% [markdown]
-# # What each layer tells about phones and words
+# # Mutual information of each layer with phones and words
 #
 # **If a layer's vectors are sorted into clusters, how much does the cluster say about the phone or the word?**
-# {term}`Mutual information <MI>` asks for no linear relation, only for regions of the space that belong to a label.
+# {term}`Mutual information <MI>` needs no linear relation, only regions of the space that belong to a label.
+#
+# Prerequisites: [chapter 1](01_extraction); probability distributions and entropy.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/03_mutual_information.ipynb)
@@ -53,9 +55,11 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import comparisons, stages
+from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
+from multires.report.escape import styled
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -84,9 +88,43 @@ figures.use_style()
 # Adjusted mutual information {cite:p}`vinh2010information` subtracts instead what random assignment would give, and is 0 at
 # chance. The value for shuffled labels is drawn beside all of them.
 
+# %% [markdown]
+# ## Mutual information on arrays: try it
+#
+# Three labels, and clusters that agree with them for 80 % of the segments. The second number is the same estimate with
+# shuffled labels, the third with shuffled labels and 60 clusters: it grows with the number of clusters although there is
+# nothing to find.
+
 # %%
+import numpy as np
+from sklearn.metrics import mutual_info_score
+
+rng = np.random.default_rng(0)
+labels = np.repeat([0, 1, 2], 100)
+clusters = np.where(rng.random(300) < 0.8, labels, rng.integers(3, size=300))
+shuffled, many = rng.permutation(labels), rng.integers(60, size=300)
+[
+    round(float(mutual_info_score(a, b) / np.log(2)), 2)
+    for a, b in [(labels, clusters), (shuffled, clusters), (shuffled, many)]
+]
+
+# %% tags=["hide-input"]
 mi = stages.mutual_information(run)
-mi.table[["model", "layer", "view", "measure", "trial", "value", "low", "high", "n"]].head()
+shown.folded(
+    mi.table,
+    "mutual-information",
+    {
+        "model": "Model",
+        "layer": "Layer",
+        "view": "Target",
+        "measure": "Measure",
+        "trial": "Trial",
+        "value": "Value",
+        "low": "Low",
+        "high": "High",
+        "n": "Segments",
+    },
+)
 
 # %% [markdown]
 # ## Phones and words by depth
@@ -105,7 +143,12 @@ Markdown(sentences.mutual_information(mi.table))
 # %% tags=["hide-input"]
 paired = comparisons.mi_comparisons(run)
 differences = comparisons.shown(paired.table)
-differences[["model", "against", "view", "value", "low", "high", "n"]].style.hide(axis="index").format(precision=3)
+styled(
+    shown.with_intervals(
+        differences,
+        {"model": "Model", "against": "Compared with", "view": "Target", "value": "Difference", "n": "Speakers"},
+    )
+)
 
 # %% tags=["hide-input"]
 Markdown(comparisons.said(differences))
@@ -142,6 +185,33 @@ Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="Adjusted
 
 # %% tags=["hide-input"]
 Markdown(sentences.mutual_information_conclusion(differences, run.corpus.name))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Set `phone_clusters = 50`, then 200. What happens to the share of entropy and to the adjusted figure?
+#
+# <details><summary>What to expect</summary>
+#
+# The share of entropy rises with the number of clusters, also for shuffled labels. The adjusted figure changes much less.
+#
+# </details>
+#
+# 2. Set `frames = 500`. Which numbers change?
+#
+# <details><summary>What to expect</summary>
+#
+# None of those about phones and words: frames are sampled apart from labeled segments, and only chapters 1 and 2 use them.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/03_mutual_information.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "03_mutual_information", {"mutual_information": mi, "differences": paired, "clusters": growth})
 
 # %% [markdown]
 # Next: [what the resolution costs](04_efficiency).

@@ -19,6 +19,8 @@
 # **How much does downsampling save, where, when, and why not more?** Time does not depend on what a model has learnt, so
 # this chapter needs no small stand-ins: it builds HuBERT, MR-HuBERT and the published ablations at their real size, with
 # random weights, and counts and times them on the machine that runs this page.
+#
+# Prerequisites: the layers of a Transformer; nothing from other chapters.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/04_efficiency.ipynb)
@@ -38,7 +40,7 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
 
 # %% tags=["parameters"]
 profile: str = "embedded"  # embedded, librispeech or paper; names the run, the models here are real-size in each
-seed: int = 0  # of weights, input noise and bootstraps; times are measured anew whatever it is
+seed: int = 0  # of weights, input noise and bootstraps; times are always measured again
 workspace: str = "workspace"  # folder that keeps tables between runs
 size: str = "base"  # small, base, large or xlarge: the size of every model on this page
 setting: str = "quick"  # quick, or thorough (up to 60 s of speech, batches, ablations)
@@ -51,10 +53,12 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.efficiency import costs, stored_costs
 from multires.experiment.scoring import headline
 from multires.experiment.tables import experiment_tables
+from multires.report.escape import styled
 from multires.report.figures import efficiency as charts
 from multires.report.figures.style import use_style
 
@@ -92,22 +96,50 @@ use_style()
 #
 # the overhead of a call, the work that grows with the speech, and attention's scores.
 #
-# Two references answer two questions. **HuBERT** {cite:p}`hsu2021hubert` has the same number of layers and no samplers:
-# what a user would otherwise run. The {term}`control` (*mono*) has every module of MR-HuBERT {cite:p}`shi2024multiresolution`,
+# There are two references. **HuBERT** {cite:p}`hsu2021hubert` has the same number of layers and no samplers:
+# what a user would otherwise run. The {term}`20 ms control <control>` has every module of MR-HuBERT {cite:p}`shi2024multiresolution`,
 # samplers included, and never downsamples: the ratio to it is the effect of downsampling alone.
 #
 # Times are taken in turn (A B C A B C ...) in one process after a warm-up, compared round by round, and given as medians
 # with 95 % bootstrap intervals over rounds. Where an interval is too wide to mean anything, the number is withheld and
 # the page says so.
 
+# %% [markdown]
+# ## The cost of one layer: try it
+#
+# Multiply-accumulates of a Transformer layer {eq}`eq-cost`, and what remains of them when the number of frames is halved.
+# Change the seconds: the longer the speech, the more the quadratic term counts.
+
+
 # %%
+def multiply_accumulates(frames, width=768, inner=3072):
+    return 4 * frames * width**2 + 2 * frames**2 * width + 2 * frames * width * inner
+
+
+seconds = 10
+frames = 50 * seconds  # of 20 ms
+multiply_accumulates(frames / 2) / multiply_accumulates(frames)
+
+# %% tags=["hide-input"]
 efficiency = stages.efficiency(run, precision=given.precision)
-efficiency.table[["model", "measure", "part", "duration", "value", "low", "high", "unit", "source"]].sample(
-    6, random_state=1
+shown.folded(
+    efficiency.table,
+    "efficiency",
+    {
+        "model": "Model",
+        "measure": "Measure",
+        "part": "Part",
+        "duration": "Seconds of speech",
+        "value": "Value",
+        "low": "Low",
+        "high": "High",
+        "unit": "Unit",
+        "source": "Source",
+    },
 )
 
 # %% [markdown]
-# ## Counted
+# ## Operation counts
 #
 # {numref}`fig-macs` adds up the multiply-accumulates of one forward pass, part by part.
 
@@ -122,7 +154,7 @@ Markdown(costs.counted(efficiency.table))
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Counted saving against the number of layers at the low resolution. Color is the resolution reached; diamonds, where there are any, are measured. The largest step is the first factor of two. With all layers but one, or all, at the low resolution nothing can be built: the U shape needs a layer before and one after, and these are counted only.", "name": "fig-savings"}, "image": {"alt": "Three rising lines of saving in per cent against layers at the low resolution, for downsampling by 2, 4 and 8."}}
 charts.savings(efficiency.table)
 # %% [markdown]
-# ## Measured
+# ## Timings
 #
 # {numref}`fig-latency` has the time of a forward pass and its ratio to the control; the table below it has the numbers.
 
@@ -132,10 +164,10 @@ charts.latency(efficiency.table)
 Markdown(costs.measured(efficiency.table))
 
 # %% tags=["hide-input"]
-costs.overview(efficiency.table).style.hide(axis="index")
+styled(costs.overview(efficiency.table))
 
 # %% [markdown]
-# ## Explained
+# ## Where time goes
 #
 # {numref}`fig-parts` sets the time of each part beside its count.
 
@@ -155,13 +187,13 @@ kept = stored_costs.stored_costs()
 second = [
     stages.efficiency(run, precision=p).table for p in stored_costs.precisions(given.device) if p != given.precision
 ]
-stored_costs.beside([efficiency.table, *second, *(each.table for each in kept)]).style.hide(axis="index")
+styled(stored_costs.beside([efficiency.table, *second, *(each.table for each in kept)]))
 
 # %% tags=["hide-input"]
 Markdown(stored_costs.said(kept))
 
 # %% [markdown]
-# ## Traded
+# ## Cost versus quality
 #
 # Is what is cheaper worse? {numref}`fig-traded` sets the cost of each architecture beside what the models of the
 # [controlled experiment](05_downstream) are good for.
@@ -182,6 +214,35 @@ Markdown(costs.traded(trade, efficiency.table))
 
 # %% tags=["hide-input"]
 Markdown(f"**In this run:** {costs.conclusion(efficiency.table)}")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Set `size = "small"`. Does downsampling save a larger or a smaller share?
+#
+# <details><summary>What to expect</summary>
+#
+# It depends on the share of the waveform encoder, which downsampling does not touch: the first figure of this chapter
+# shows that share for each size.
+#
+# </details>
+#
+# 2. Set `setting = "thorough"`. What does longer speech do to the ratio?
+#
+# <details><summary>What to expect</summary>
+#
+# The counted ratio falls with the length of the speech, because attention's quadratic term is divided by four. The
+# measured ratio follows it as far as the machine is quiet.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/04_efficiency.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "04_efficiency", {"efficiency": efficiency})
 
 # %% [markdown]
 # Efficiency says nothing about quality. Next: [what the layers are good for](05_downstream).

@@ -18,6 +18,8 @@
 #
 # **Do the {term}`auxiliary loss` or the {term}`downsampling` make the layers better at a task?** The models are frozen; a light head is
 # trained on top, and judged on other speakers. This is how SUPERB {cite:p}`yang2021superb` compares speech models.
+#
+# Prerequisites: [chapter 1](01_extraction); logistic regression and confidence intervals.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/05_downstream.ipynb)
@@ -54,6 +56,7 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import all_effects, experiment_tables
 from multires.report import figures, sentences
@@ -77,9 +80,38 @@ figures.use_style()
 # with $\bar{v}_l$ the layer's vectors, standardized. Phones and words are classified for speakers who were not in
 # training. Speakers are identified from other utterances of the same speakers.
 
+# %% [markdown]
+# ## A main effect on an array: try it
+#
+# Scores of four models in five seeds, drawn at random so that the auxiliary loss adds 0.05 and the downsampling nothing.
+# Each effect is the mean over the two settings of the other switch {eq}`eq-main`.
+
 # %%
+import numpy as np
+
+rng = np.random.default_rng(0)
+scores = rng.normal(0.70, 0.01, size=(5, 2, 2))  # (seeds, auxiliary loss, downsampling)
+scores[:, 1, :] += 0.05
+auxiliary = (scores[:, 1] - scores[:, 0]).mean(axis=1)
+downsampling = (scores[:, :, 1] - scores[:, :, 0]).mean(axis=1)
+auxiliary.mean().round(3), downsampling.mean().round(3)
+
+# %% tags=["hide-input"]
 probes = stages.probes(run)
-probes.table[["model", "layer", "view", "measure", "value", "low", "high", "n"]].head()
+shown.folded(
+    probes.table,
+    "probes",
+    {
+        "model": "Model",
+        "layer": "Layer",
+        "view": "Task",
+        "measure": "Measure",
+        "value": "Value",
+        "low": "Low",
+        "high": "High",
+        "n": "Items",
+    },
+)
 
 # %% [markdown]
 # ## Each layer alone
@@ -94,7 +126,7 @@ Markdown(sentences.probes(probes.table))
 # %% [markdown]
 # ## All layers together, weighted
 #
-# {numref}`fig-weighted` sets the weighted sum beside the best single layer.
+# {numref}`fig-weighted` compares the weighted sum with the best single layer.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of a head on the learned weighted sum of all layers, beside the best single layer and the acoustic features.", "name": "fig-weighted"}, "image": {"alt": "For each task and model a point with an interval for the weighted sum, beside the best single layer and the acoustic features."}}
 figures.weighted_sums(probes.table, corpus=run.corpus.name, models=sentences.models(probes.table))
@@ -110,8 +142,8 @@ Markdown(sentences.weighted_sums(probes.table))
 # | condition | resolutions | auxiliary loss |
 # |---|---|---|
 # | `hubert` | 20 ms, one block | no |
-# | `mono` | 20 / 20 / 20 ms, U-shaped | no |
-# | `mono+aux` | 20 / 20 / 20 ms, U-shaped | yes |
+# | `mono` (20 ms control) | 20 / 20 / 20 ms, U-shaped | no |
+# | `mono+aux` (20 ms control) | 20 / 20 / 20 ms, U-shaped | yes |
 # | `multi` | 20 / 40 / 20 ms, U-shaped | no |
 # | `multi+aux` (MR-HuBERT) | 20 / 40 / 20 ms, U-shaped | yes |
 #
@@ -137,7 +169,7 @@ Markdown(sentences.weighted_sums(probes.table))
 # {numref}`fig-carries` and {numref}`fig-carries-real` show whether the models learned enough to be compared, and
 # {numref}`fig-training` and {numref}`fig-training-real` how they were trained.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Do the models carry the experiment? The best layer of each condition in the phone probe, on speakers that were not trained on, beside MFCC, log-mel and the untrained model of its shape. Embedded speech, mean over seeds.", "name": "fig-carries"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training adequacy on embedded speech: the best layer of each condition in the phone probe, on speakers that were not trained on, beside MFCC, log-mel and the untrained model of its shape. Embedded speech, mean over seeds.", "name": "fig-carries"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words."}}
 figures.carries(switched[0].carries, corpus=switched[0].corpus, models=f"mean over seeds: {switched[0].seeds}")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The same for read speech: LibriSpeech, trained on speakers of train-clean-100 and judged on those of test-other.", "name": "fig-carries-real"}, "image": {"alt": "For each condition a line from the best baseline to its best layer, with the lead in words, for LibriSpeech."}}
 figures.carries(switched[-1].carries, corpus=switched[-1].corpus, models=f"mean over seeds: {switched[-1].seeds}")
@@ -157,8 +189,8 @@ Markdown("\n\n".join(sentences.experiment(each) for each in switched))
 # %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?
 #
-# The measures of the last chapters are cheap; a task is what one wants to know about. If they rank layers as the probes
-# do, they can stand in for them ({numref}`fig-agreement`; ρ is Spearman's rank correlation).
+# The measures of the last chapters are cheap, and tasks are what matters in the end. If the measures rank layers as the
+# probes do, they can replace them ({numref}`fig-agreement`; ρ is Spearman's rank correlation).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, colored by frame period."}}
 agreement = stages.agreement(run)
@@ -175,6 +207,34 @@ Markdown(sentences.agreement(agreement.table))
 
 # %% tags=["hide-input"]
 Markdown(sentences.downstream_conclusion(switched))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Set `probe_instances = 500`. What happens to accuracy and to its intervals?
+#
+# <details><summary>What to expect</summary>
+#
+# Accuracy falls, most for words, since the heads have fewer examples; the intervals get wider.
+#
+# </details>
+#
+# 2. Set `models = "mel,untrained/multi-small"`. How does the untrained model compare with log-mel?
+#
+# <details><summary>What to expect</summary>
+#
+# Compare its curve with the dashed line: what random layers add to the acoustic features, or lose of them, is what the
+# architecture does without training.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/05_downstream.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "05_downstream", {"probes": probes, "agreement": agreement})
 
 # %% [markdown]
 # Next: [what all this supports](06_conclusions).

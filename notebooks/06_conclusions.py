@@ -17,8 +17,10 @@
 # # What this run supports
 #
 # **Is it the downsampling or the auxiliary loss that makes the difference, and what does downsampling save?** This
-# chapter reads the tables of the others and says, claim by claim, what they support. Nothing here is typed in: another
-# corpus, other models or another seed give other sentences.
+# chapter reads the tables of the others and says, claim by claim, what they support. All numbers and sentences are
+# computed: another corpus, other models or another seed give others.
+#
+# Prerequisites: none for the verdicts; chapters [2](02_cca), [4](04_efficiency) and [5](05_downstream) for the evidence.
 
 # %% [markdown] tags=["badges", "remove-cell"]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/multires/multires/blob/main/notebooks/06_conclusions.ipynb)
@@ -54,7 +56,7 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
-from multires.book import landing
+from multires.book import landing, shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
@@ -84,7 +86,22 @@ figures.use_style()
 # first two claims is drawn from them: a difference between two trained models is not yet an effect of what
 # distinguishes them. The third claim does not depend on weights. All these models are small, and none is the paper's.
 
+# %% [markdown]
+# ## From differences to an interval: try it
+#
+# Five differences, one a seed, drawn at random around 0.01, and their 95 % interval by Student's distribution. Change the
+# number of seeds: the interval gets narrower.
+
 # %%
+import numpy as np
+
+from multires.measures.bootstrap import student_interval
+
+differences = np.random.default_rng(0).normal(0.01, 0.01, size=5)
+interval = student_interval(differences)
+round(float(interval.low), 3), round(float(interval.high), 3)
+
+# %% tags=["hide-input"]
 judged = stages.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
 heading = f"{run.corpus.name} speech; {sentences.models(stages.cca(run).table)}"
@@ -100,9 +117,19 @@ decisive = judged.table[judged.table["primary"].astype(bool)]
 headline = figures.claims(decisive, corpus=run.corpus.name, models=sentences.models(stages.cca(run).table))
 headline
 
-# %%
-judged.table[["claim", "source", "evidence", "value", "low", "high", "n", "verdict"]].style.hide(axis="index").format(
-    precision=3
+# %% tags=["hide-input"]
+shown.folded(
+    judged.table,
+    "verdicts",
+    {
+        "claim": "Claim",
+        "source": "Source",
+        "evidence": "Evidence",
+        "value": "Effect",
+        "low": "Low",
+        "high": "High",
+        "verdict": "Verdict",
+    },
 )
 
 # %% tags=["remove-cell"]
@@ -113,13 +140,40 @@ landing.write_landing(
 # %% [markdown]
 # ## Where the numbers come from
 #
-# Beside every table stands its provenance: parameters, versions, revision, date and machine.
+# Every table is stored with its provenance: parameters, versions, revision, date and machine.
 
 # %% tags=["hide-input"]
 {key: judged.source[key] for key in ("profile", "multires", "revision", "date", "machine")}
 
 # %% tags=["hide-input"]
 Markdown(sentences.conclusion(verdicts, heading))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Run chapter 5 and this one with another `seed`. Do the verdicts on the first two claims change?
+#
+# <details><summary>What to expect</summary>
+#
+# No: they rest on the controlled experiment's stored tables. The numbers of this run beside them do change.
+#
+# </details>
+#
+# 2. Set `profile = "librispeech"` and `data` to a folder with LibriSpeech. What is different?
+#
+# <details><summary>What to expect</summary>
+#
+# The models are those trained on read speech, and the corpus is real. The evidence from the experiment stays the same.
+#
+# </details>
+
+# %% [markdown]
+# ## The data of this chapter
+#
+# {download}`All tables as CSV and Parquet, with the meaning of every column <data/06_conclusions.zip>`.
+
+# %% tags=["remove-cell"]
+shown.publish(run, "06_conclusions", {"verdicts": judged})
 
 # %% [markdown]
 # Next: [run it again](../book/rerun) with other speech, models or seeds, or [look at any model](../book/explorer) of the

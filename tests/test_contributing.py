@@ -55,8 +55,8 @@ def test_the_module():
 def test_the_measure():
     measure = example("A measure")["neighbour_agreement"]
     rng = np.random.default_rng(0)
-    labels = np.tile(np.repeat(["a", "b", "c"], 10), 6)
-    speakers = np.repeat([f"s{number}" for number in range(6)], 30)
+    labels = np.tile(np.repeat(["a", "b", "c"], 5), 12)
+    speakers = np.repeat([f"s{number}" for number in range(12)], 15)
     centres = {"a": 0.0, "b": 20.0, "c": 40.0}
     vectors = rng.standard_normal((180, 3)) + np.array([centres[label] for label in labels])[:, None]
     share, (low, high), chance = measure(vectors, labels, speakers)

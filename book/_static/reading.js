@@ -23,3 +23,45 @@
   addEventListener("load", reach);
   addEventListener("resize", reach);
 })();
+
+/* Definitions of terms and entries of the bibliography, on hover and on keyboard focus; Escape hides them. */
+(() => {
+  let tip = null, owner = null;
+
+  function hide() {
+    owner?.removeAttribute("aria-describedby");
+    tip?.remove();
+    tip = owner = null;
+  }
+
+  function show(link) {
+    if (owner === link) return;
+    hide();
+    owner = link;
+    tip = document.createElement("div");
+    tip.id = "definition";
+    tip.setAttribute("role", "tooltip");
+    tip.textContent = link.dataset.definition;
+    document.body.append(tip);
+    link.setAttribute("aria-describedby", tip.id);
+    const at = link.getBoundingClientRect(), room = document.documentElement.clientWidth;
+    tip.style.left = `${Math.max(8, Math.min(at.left, room - tip.offsetWidth - 8)) + scrollX}px`;
+    const above = at.top > tip.offsetHeight + 12;
+    tip.style.top = `${(above ? at.top - tip.offsetHeight - 6 : at.bottom + 6) + scrollY}px`;
+    tip.addEventListener("mouseleave", hide);
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    for (const link of document.querySelectorAll(".bd-article a[title][href*='bibliography']")) {
+      link.dataset.definition = link.title;
+      link.removeAttribute("title");
+    }
+    for (const link of document.querySelectorAll("a[data-definition]")) {
+      link.addEventListener("mouseenter", () => show(link));
+      link.addEventListener("focus", () => show(link));
+      link.addEventListener("blur", hide);
+      link.addEventListener("mouseleave", (event) => { if (event.relatedTarget !== tip) hide(); });
+    }
+  });
+  addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+})();

@@ -21,6 +21,7 @@ FIRST = """\
 # # First
 #
 # A question about $x$? See {numref}`fig-first` and {cite:t}`clark2024empirical`.
+# {download}`Data <data/01_first.zip>`
 
 # %% tags=["parameters"]
 profile = "embedded"  # the settings
@@ -37,6 +38,9 @@ if seed == 13:
 Path(workspace).mkdir(exist_ok=True)
 with (Path(workspace) / "log").open("a") as log:
     print("first", profile, seed, file=log)
+data = Path(workspace) / "book" / "data"
+data.mkdir(parents=True, exist_ok=True)
+(data / "01_first.zip").write_bytes(b"tables")
 picture = SVG(f"<svg xmlns='http://www.w3.org/2000/svg' width='{10 + seed}' height='9'><rect width='9' height='9'/></svg>")
 display(picture)
 """
@@ -76,6 +80,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC))
     shutil.copytree(ROOT / "book" / "data", root / "book" / "data")
+    shutil.copy2(ROOT / "book" / "_static" / "favicon.svg", root / "book" / "_static")
     (root / "book" / "references.bib").write_text((ROOT / "book" / "references.bib").read_text())
     landing = "# Book\n\nSee {numref}`fig-headline`.\n\n```{include} _generated/headline.md\n```\n\n```{include} _generated/verdicts.md\n```\n"
     (root / "book" / "index.md").write_text(landing + "\n```{bibliography}\n```\n")
@@ -101,6 +106,11 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
     assert 'alt="a black box"' in chapter
     assert re.search(r"Fig\. \d", chapter)
     assert "colab-badge" not in chapter
+    assert re.search(r"Reading: about \d+ minutes\. Running: \d+ seconds on the machine that built this page", chapter)
+    assert 'property="og:description"' in chapter
+    assert "favicon.svg" in chapter
+    (data,) = Path("build/html/embedded/_downloads").rglob("01_first.zip")
+    assert data.read_bytes() == b"tables"
     assert "mathjax/tex-svg.js" in chapter
     assert Path("build/html/embedded/mathjax/tex-svg.js").stat().st_size > 1_000_000
 
@@ -198,6 +208,19 @@ def test_executed_copies_hold_no_path_no_progress_bar_and_folded_parameters():
     assert [output.output_type for output in cell.outputs] == ["stream", "display_data"]
     assert "UserWarning" in cell.outputs[0].text
     assert cell.metadata["tags"] == ["injected-parameters", "hide-input"]
+    assert cell.metadata["mystnb"]["code_prompt_show"] == "Values of this run"
+
+
+def test_folded_cells_are_named_by_what_they_hold():
+    cells = {
+        "Parameters": new_code_cell("seed: int = 0", metadata={"tags": ["parameters"]}),
+        "Setup": new_code_cell("given = notebook_parameters(globals())", metadata={"tags": ["hide-input"]}),
+    }
+    figure = new_code_cell("draw()", metadata={"tags": ["hide-input"]})
+    build._tidy(new_notebook(cells=[*cells.values(), figure]))
+    for name, cell in cells.items():
+        assert cell.metadata["mystnb"]["code_prompt_show"] == name
+    assert "mystnb" not in figure.metadata
 
 
 @pytest.mark.parametrize(
@@ -205,7 +228,7 @@ def test_executed_copies_hold_no_path_no_progress_bar_and_folded_parameters():
     [
         (["--seed", "abc"], "seed must be a whole number of at least 0, not 'abc'"),
         (["--seed=-1"], "seed must be a whole number of at least 0, not '-1'"),
-        (["--profile", "papers"], "unknown profile 'papers': choose one of embedded, librispeech, paper"),
+        (["--profile", "papers"], "unknown profile 'papers' (did you mean paper?): choose one of embedded, librispeech, paper"),
         (["--profile", "librispeech"], "set data"),
         (["--profile", "librispeech", "--data", "nowhere"], "there is no folder nowhere"),
         (["--workspace", "file/inside"], "cannot be written"),

@@ -15,7 +15,7 @@ def test_log_mel_is_torchaudio_s_on_the_same_frames(speech):
     spectrogram = torchaudio.transforms.MelSpectrogram(
         16_000, n_fft=1024, win_length=400, hop_length=160, f_min=20.0, n_mels=80, center=False
     )
-    # torchaudio centres the window in its transform: shifted by as much, its frames are ours.
+    # torchaudio centers the window in its transform: shifted by as much, its frames are ours.
     shifted = torch.nn.functional.pad(waveform, (312, 312))
     expected = (spectrogram(shifted)[0].T + 1e-6).log()
     found = load_model("mel")(waveform).frames["mel"][0]

@@ -65,14 +65,14 @@ def test_frames_hear_only_what_they_cover():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_centres_and_periods(architecture):
+def test_centers_and_periods(architecture):
     model = build_model(architecture, "small")
     scale = {"hubert": [1], "mono": [1, 1, 1], "multi": [1, 2, 1], "multi3": [1, 2, 4, 2, 1]}[architecture]
     depths = model.config.depths
     expected = [1] + [s for s, depth in zip(scale, depths, strict=True) for _ in range(depth)]
     assert [layer.frame_period for layer in model.layers] == [0.02 * s for s in expected]
     for layer, s in zip(model.layers, expected, strict=True):
-        # A frame at s times the period stands for s frames of 20 ms; the first of them is centred at 12.5 ms.
+        # A frame at s times the period represents s frames of 20 ms; the first of them is centered at 12.5 ms.
         assert layer.first_center == pytest.approx(sum(0.0125 + 0.02 * i for i in range(s)) / s)
     assert [layer.index for layer in model.layers] == list(range(len(expected)))
     assert len({layer.name for layer in model.layers}) == len(model.layers)

@@ -231,11 +231,11 @@ def _outputs(
     waveforms, lengths = pad(audio)
     found: list[dict[str, dict[str, np.ndarray]]] = [{} for _ in utterances]
     for name, model in models.items():
-        if is_long(utterances[0]):
+        if is_long(utterances[0]) and not model.by_utterance:
             outputs = run_whole(model, audio[0], device)
         else:
             with torch.inference_mode():
-                outputs = model(waveforms.to(device), lengths.to(device))
+                outputs = model.run([u.id for u in utterances], waveforms.to(device), lengths.to(device))
         for row, each in enumerate(found):
             each[name] = {layer: frames.float().cpu().numpy() for layer, frames in outputs.utterance(row).items()}
             if short := [layer for layer, frames in each[name].items() if not len(frames)]:

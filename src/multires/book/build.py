@@ -20,6 +20,7 @@ import nbformat
 import pandas as pd
 import papermill
 from jupyter_client.manager import AsyncKernelManager
+from nbformat.v4 import new_markdown_cell
 from traitlets import default
 
 import multires
@@ -40,6 +41,7 @@ EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
 _HEADLINE = "What one switch at a time changes, with 95 % intervals; the last chapter says how each verdict is reached."
 _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
 _CONFIGURATION = ("_config.yml", "_toc.yml")
+_CHANGES = "CHANGELOG.md"
 
 
 class LocalKernelManager(AsyncKernelManager):
@@ -155,6 +157,7 @@ def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], land
                 (landing / name).unlink(missing_ok=True)
         began = time.monotonic()
         _execute(notebook, target, parameters, key)
+        _keep_data(landing / "data" / f"{notebook.stem}.zip", executed / "data")
         if last:
             _keep_landing(notebook, landing, executed / "landing")
         print(f"{say}: done in {time.monotonic() - began:.0f} s", flush=True)
@@ -170,6 +173,7 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
     failed = target.with_name(f"{target.stem}.failed.ipynb")
     target.unlink(missing_ok=True)
     failed.unlink(missing_ok=True)
+    began = time.monotonic()
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -190,7 +194,7 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
             f"{error.ename}: {said[-1] if said else ''}\n  the notebook up to there: {failed}"
         ) from error
     finished = nbformat.read(partial, as_version=4)
-    finished.metadata["multires"] = {"key": key}
+    finished.metadata["multires"] = {"key": key, "seconds": round(time.monotonic() - began)}
     _tidy(finished)
     nbformat.write(finished, partial)
     os.replace(partial, target)
@@ -210,6 +214,28 @@ def _tidy(notebook: Any) -> None:
             tags = cell.metadata.get("tags", [])
             if {"parameters", "injected-parameters"} & set(tags) and "hide-input" not in tags:
                 tags.append("hide-input")
+            if prompt := _prompt(cell, tags):
+                cell.metadata.setdefault("mystnb", {}).update(code_prompt_show=prompt, code_prompt_hide=prompt)
+
+
+def _prompt(cell: Any, tags: list[str]) -> str:
+    """The name of a folded cell that is no figure's; empty for other cells."""
+    if "parameters" in tags:
+        return "Parameters"
+    if "injected-parameters" in tags:
+        return "Values of this run"
+    return "Setup" if "notebook_parameters(" in cell.source else ""
+
+
+def _opening(notebook: Any, cores: int) -> str:
+    """How long a chapter takes to read and to run; the latter as the build measured it."""
+    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    seconds = notebook.metadata["multires"].get("seconds")
+    text = f"Reading: about {max(1, round(words / 200))} minutes."
+    if seconds is not None:
+        spent = f"{seconds} seconds" if seconds < 120 else f"{round(seconds / 60)} minutes"
+        text += f" Running: {spent} on the machine that built this page, with {cores} cores and this workspace."
+    return text
 
 
 def _is_progress(output: Any) -> bool:
@@ -237,6 +263,13 @@ def _keep_landing(notebook: Path, landing: Path, kept: Path) -> None:
     shutil.copytree(landing, kept)
 
 
+def _keep_data(archive: Path, kept: Path) -> None:
+    """Keep the tables that a chapter has published with its executed copy."""
+    if archive.is_file():
+        kept.mkdir(exist_ok=True)
+        shutil.copy2(archive, kept)
+
+
 def _landing_complete(kept: Path) -> bool:
     return all((kept / name).is_file() for name in LANDING)
 
@@ -252,7 +285,11 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
         shutil.copy2(root / name, assembled / name)
     (assembled / "notebooks").mkdir()
     for notebook in (root / "notebooks").glob("[0-9]*.ipynb"):
-        shutil.copy2(executed / notebook.name, assembled / "notebooks" / notebook.name)
+        finished = nbformat.read(executed / notebook.name, as_version=4)
+        finished.cells.insert(1, new_markdown_cell(_opening(finished, os.cpu_count() or 1), id="opening"))
+        nbformat.write(finished, assembled / "notebooks" / notebook.name)
+    if (executed / "data").is_dir():
+        shutil.copytree(executed / "data", assembled / "notebooks" / "data")
     generated = assembled / "book" / "_generated"
     shutil.copytree(executed / "landing", generated)
     alt = " ".join((generated / "headline_alt.txt").read_text(encoding="utf-8").split())
@@ -268,6 +305,8 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     _parity_summary(root).to_csv(generated / "parity.csv", index=False)
     for name, table in _scale_tables(root / "book" / "data").items():
         table.to_csv(generated / f"{name}.csv", index=False)
+    if (root / _CHANGES).is_file():
+        shutil.copy2(root / _CHANGES, generated / "changelog.md")
     mathjax = assembled / "_extra" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy2(_mathjax(), mathjax / "tex-svg.js")

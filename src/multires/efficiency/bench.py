@@ -21,7 +21,7 @@ from multires.results import processor_name, tidy
 
 @dataclass(frozen=True)
 class Setting:
-    """How much is measured.
+    """Amount of measurement.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ SETTINGS = {
 
 @dataclass
 class Bench:
-    """What is measured how, and the rows so far."""
+    """Parameters of a measurement, and the rows so far."""
 
     size: str
     setting: Setting
@@ -99,7 +99,7 @@ class Bench:
         self.add(name, measure, found.median, low=found.low, high=found.high, n=found.n, note=found.note, **more)
 
     def call(self, model: MultiResHubert, seconds: float, batch: int = 1) -> Callable[[], object]:
-        """A forward pass over noise of so many seconds."""
+        """A forward pass over noise of the given duration."""
         waveforms = self.waveforms(seconds, batch)
 
         def forward() -> None:

@@ -47,7 +47,7 @@ def configurations(size: str = "base", extended: bool = False) -> dict[str, Mode
     Raises
     ------
     MultiresError
-        Where `size` is unknown.
+        If `size` is unknown.
     """
     choose("size", size, SIZES)
     found = {name: preset(name, size) for name in (*MODELS, "multi3")}

@@ -13,7 +13,7 @@ from multires.experiment.earlier import CELLS, LEVEL, TASKS, cell_means
 
 
 def counted(table: pd.DataFrame) -> str:
-    """What MR-HuBERT and the extremes of the what-ifs save by count."""
+    """Operations saved by MR-HuBERT and by the extremes of the what-ifs."""
     ten = _pick(table, "macs_ratio", model="multi", view="mono", duration=10.0)
     longest = _pick(table, "macs_ratio", model="multi", view="mono", duration=60.0)
     hubert = _pick(table, "macs_ratio", model="multi", view="hubert", duration=10.0)
@@ -67,7 +67,7 @@ def measured(table: pd.DataFrame) -> str:
 
 
 def explained(table: pd.DataFrame) -> str:
-    """Where it starts to pay, what it can pay at most, and what the machine adds."""
+    """Break-even duration, the largest possible saving, and the machine's share."""
     linear = _pick(table, "macs_ratio_linear", model="multi")["value"]
     quadratic = _pick(table, "macs_ratio_quadratic", model="multi")["value"]
     text = (
@@ -165,7 +165,7 @@ def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str
 
 
 def traded(trade: pd.DataFrame, table: pd.DataFrame) -> str:
-    """What the cheaper architecture gives up, or that there is no experiment to tell."""
+    """Quality lost by the cheaper architecture, if an experiment measured it."""
     if trade.empty:
         return (
             "No table of the controlled experiment comes with this installation, so cost cannot be set beside quality "
@@ -180,7 +180,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> str:
     for corpus, part in trade.groupby("corpus", sort=False):
         cells = {row["condition"]: row for row in _records(part)}
         pairs = [(a, b) for a, b in (("multi", "mono"), ("multi+aux", "mono+aux")) if a in cells and b in cells]
-        told = [
+        sentences = [
             f"{low} scores {cells[low]['value'] - cells[full]['value']:+.3f} against {full} at "
             f"{cells[low]['cost']:.2f} of its cost"
             for low, full in pairs
@@ -188,7 +188,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> str:
         best = part.loc[part["value"].idxmax()]
         seeds = f"{int(part['n'].min())} seed{'s' if part['n'].min() != 1 else ''} a condition"
         text += (
-            f"**{corpus or 'The experiment'}** ({seeds}): {'; '.join(told) or 'no pair of conditions'}; the best condition "
+            f"**{corpus or 'The experiment'}** ({seeds}): {'; '.join(sentences) or 'no pair of conditions'}; the best condition "
             f"is {best['condition']} ({best['value']:.3f}{_reach(best)}). "
         )
     return text + "The auxiliary loss costs nothing once a model is trained."
@@ -224,7 +224,7 @@ def _size(table: pd.DataFrame) -> str:
 
 
 def machine(table: pd.DataFrame) -> str:
-    """What the times were taken on."""
+    """The machine that the times were measured on."""
     first = _records(table.head(1))[0]
     threads = f", {first['threads']} thread{'s' if first['threads'] != 1 else ''}" if first["device"] == "cpu" else ""
     text = f"{first['machine']}{threads}, {first['precision']}"

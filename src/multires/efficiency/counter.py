@@ -29,7 +29,7 @@ def count_measured(model: MultiResHubert, seconds: float, *, batch: int = 1, see
     Raises
     ------
     MultiresError
-        Where `seconds` holds no frame.
+        If `seconds` holds no frame.
     """
     samples = samples_of(model.config, seconds)
     parameter = next(model.parameters())

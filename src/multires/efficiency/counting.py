@@ -23,7 +23,7 @@ PARTS = (
     "norms and mask embedding",
     "prediction heads",
 )
-"""Where multiply-accumulates and parameters are; the last two have no multiply-accumulates in a forward pass."""
+"""Parts that have multiply-accumulates and parameters; the last two have no multiply-accumulates in a forward pass."""
 
 
 def count(
@@ -64,7 +64,7 @@ def count(
     Raises
     ------
     MultiresError
-        Where `seconds` holds no frame, `batch` is not positive, or `depths` does not fit the blocks.
+        If `seconds` holds no frame, `batch` is not positive, or `depths` does not fit the blocks.
     """
     if batch < 1:
         raise MultiresError(f"batch is {batch}: give a positive number of waveforms")

@@ -56,7 +56,7 @@ def fit_duration(times: pd.DataFrame, *, replicates: int = 500, seed: int = 0) -
     Raises
     ------
     MultiresError
-        Where fewer than three durations were timed.
+        If fewer than three durations were timed.
     """
     durations = np.sort(times["duration"].unique())
     if len(durations) < 3:
@@ -67,9 +67,9 @@ def fit_duration(times: pd.DataFrame, *, replicates: int = 500, seed: int = 0) -
     fits = {}
     for name, group in times.groupby("name", sort=False):
         values = {d: part.sort_values("repeat")["seconds"].to_numpy() for d, part in group.groupby("duration")}
-        centre = np.array([np.median(values[d]) for d in durations])
+        center = np.array([np.median(values[d]) for d in durations])
         resampled = np.stack([np.median(values[d][draws[d]], axis=1) for d in durations], axis=1)
-        fits[str(name)] = Fit(_solve(durations, centre), np.stack([_solve(durations, y) for y in resampled]))
+        fits[str(name)] = Fit(_solve(durations, center), np.stack([_solve(durations, y) for y in resampled]))
     return fits
 
 

@@ -48,7 +48,7 @@ class Estimate:
 
     @property
     def withheld(self) -> bool:
-        """Whether there is no number."""
+        """True if there is no number."""
         return bool(self.note)
 
 
@@ -73,7 +73,7 @@ def ratios(times: pd.DataFrame, name: str, reference: str) -> Float[np.ndarray, 
     Raises
     ------
     MultiresError
-        Where either was not timed.
+        If either was not timed.
     """
     table = times.pivot_table(index="repeat", columns="name", values="seconds")
     for column in (name, reference):
@@ -83,7 +83,7 @@ def ratios(times: pd.DataFrame, name: str, reference: str) -> Float[np.ndarray, 
 
 
 def null_ratio(times: pd.DataFrame, name: str, *, seed: int = 0, tolerance: float = RATIO_TOLERANCE) -> Estimate:
-    """What `paired_ratio` gives where nothing differs: each repeat of `name` over the one before it."""
+    """`paired_ratio` between identical calls: each repeat of `name` over the one before it."""
     values = times.loc[times["name"] == name].sort_values("repeat")["seconds"].to_numpy()
     return estimate(values[1:] / values[:-1], seed=seed, tolerance=tolerance)
 

@@ -69,12 +69,12 @@ def measure_energy(call: Callable[[], object], counters: list[Path], *, calls: i
 
 @contextmanager
 def threads(number: int | None) -> Iterator[int]:
-    """Let torch use so many threads within, as many as now where None; gives the number.
+    """Set torch's number of threads for a block, or keep it where None; yields the number.
 
     Raises
     ------
     MultiresError
-        Where `number` is not positive.
+        If `number` is not positive.
     """
     before = torch.get_num_threads()
     if number is not None:

@@ -49,7 +49,7 @@ def peak_memory(
     Raises
     ------
     MultiresError
-        Where the process fails, for want of memory say.
+        If the process fails, for want of memory say.
     """
     shared = {"samples": samples, "batch": batch, "device": device, "precision": precision, "threads": threads}
     jobs = [{"config": config.to_dict(), **shared} for config in configs.values()]
@@ -118,7 +118,7 @@ def _held(model: torch.nn.Module) -> int:
 
 
 def _can_reset() -> bool:
-    """Whether a process may start a new high-water mark, so that one process can measure several models."""
+    """True if a process can reset its peak memory, so that it can measure several models."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

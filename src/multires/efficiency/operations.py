@@ -49,7 +49,7 @@ def add_counts(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
 
 
 def _count_all_low(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
-    """What could not be built: no layer after the low resolution, and none before it either. Counted only."""
+    """Counts of what cannot be built: no layer after the low resolution, or none before it either."""
     base = configs["multi"]
     layers = sum(base.depths)
     for factor in FACTORS:

@@ -24,7 +24,7 @@ from multires.models.config import SIZES
 from multires.results import provenance, read_table, write_table
 
 FOLDER = Path(__file__).parents[1] / "data" / "efficiency"
-"""Where the tables lie: one a machine, size and precision."""
+"""Folder of the tables: one for each machine, size and precision."""
 
 COLUMNS = ("machine", "size", "precision", "threads", "seconds of speech", "batch", "ratio to control", "ratio to HuBERT",
            "seconds of speech a second")  # fmt: skip
@@ -66,7 +66,7 @@ def measure_here(
     device, size, setting, threads, settings
         As in `multires.efficiency.table.efficiency_table`.
     folder
-        Where the tables go; those of the package where not given.
+        If the tables go; those of the package where not given.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def measure_here(
 
 
 def precisions(device: str) -> tuple[str, ...]:
-    """What is measured on a device."""
+    """The measurements of a device."""
     return ("float32", "bfloat16") if device.startswith("cuda") else ("float32",)
 
 
@@ -109,7 +109,7 @@ def beside(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def said(stored: Sequence[StoredCosts]) -> str:
-    """Which machines there are, and what is missing."""
+    """The machines with tables, and those missing."""
     gpus = [each for each in stored if str(each.table["device"].iloc[0]).startswith("cuda")]
     text = "The first row is this page's own measurement. " if stored else ""
     if not gpus:

@@ -1,4 +1,4 @@
-"""What downsampling saves, as one table of operation counts and measurements."""
+"""Cost of each architecture in one table: operation counts and measurements."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def efficiency_table(
         ``float32``, ``bfloat16`` or ``float16``, of weights and waveforms.
     seed
         Of weights, waveforms and bootstraps. Counted numbers and everything random depend on it alone; times are
-        measured anew each time.
+        measured again each time.
     progress
         Whether to show a bar.
 
@@ -72,7 +72,7 @@ def efficiency_table(
     Raises
     ------
     MultiresError
-        Where a parameter is not usable, or the device is not there.
+        If a parameter is not usable, or the device is not there.
     """
     choose("setting", setting, tuple(SETTINGS))
     choose("precision", precision, PRECISIONS)

@@ -53,7 +53,7 @@ def time_interleaved(
     Raises
     ------
     MultiresError
-        Where `repeats` is not positive.
+        If `repeats` is not positive.
     """
     if repeats < 1:
         raise MultiresError(f"repeats is {repeats}: give a positive number")

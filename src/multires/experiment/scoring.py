@@ -176,7 +176,7 @@ def _phones(utterance: Utterance) -> list[str]:
 def _frames(model: LayeredModel, layers: Sequence[Layer], utterance: Utterance, device: str) -> np.ndarray:
     """All layers on the grid of the finest, the frames of slower ones repeated: (layers, frames, dim)."""
     with torch.inference_mode():
-        outputs = model(torch.from_numpy(utterance.audio)[None].to(device)).utterance(0)
+        outputs = model.run([utterance.id], torch.from_numpy(utterance.audio)[None].to(device)).utterance(0)
     finest = min(layer.frame_period for layer in layers)
     at = [
         outputs[layer.name].repeat_interleave(round(layer.frame_period / finest), dim=0).float().cpu().numpy()

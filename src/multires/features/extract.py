@@ -173,12 +173,13 @@ def run_shard(
     """Vectors by unit and layer, rows in the order of the utterances; long utterances are run in windows."""
     times = _times(shard.rows)
     pooled: dict[str, Vectors] = {}
-    for utterance in filter(is_long, shard.utterances):
+    whole = {u.id for u in shard.utterances if model.by_utterance or not is_long(u)}
+    for utterance in (u for u in shard.utterances if u.id not in whole):
         pooled[utterance.id] = _pool_in_windows(utterance, model, layers, times[utterance.id], device, tick)
-    for batch in batches((u for u in shard.utterances if not is_long(u)), duration, batch_seconds):
+    for batch in batches((u for u in shard.utterances if u.id in whole), duration, batch_seconds):
         waveforms, lengths = pad([utterance.audio for utterance in batch])
         with torch.inference_mode():
-            outputs = model(waveforms.to(device), lengths.to(device))
+            outputs = model.run([u.id for u in batch], waveforms.to(device), lengths.to(device))
         for row, utterance in enumerate(batch):
             frames = outputs.utterance(row)
             pooled[utterance.id] = _pool_utterance(utterance, frames, layers, times[utterance.id])

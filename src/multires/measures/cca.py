@@ -53,9 +53,9 @@ class CCA(BaseEstimator):
         :math:`w_i \propto \sum_j |\langle h_i, x_j \rangle|`, with :math:`h_i` the unit-norm training variate and
         :math:`x_j` the centered training values of column j of the weighting view: directions that account for more of
         that view have larger weights.
-    ``layerwise-analysis`` (Pasad et al., arXiv 2107.04734, 2211.03929; computes what the public code
-    ``ankitapasad/layerwise-analysis``, after ``google/svcca``, computes)
-        It departs from Morcos et al. in three ways. The weights come from the held-out rows, whose variates are not
+    ``layerwise-analysis`` (Pasad et al., arXiv 2107.04734, 2211.03929)
+        The score of the public code ``ankitapasad/layerwise-analysis``, after ``google/svcca``. It departs from Morcos
+        et al. in three ways. The weights come from the held-out rows, whose variates are not
         orthogonal, through a QR decomposition of them. The means of the first k columns of the weighting view are
         added to the k variates first (column j's mean to variate j, though variate j is not column j). The inner
         products are with columns that are not centered, and only with the first k of them (all of them if the

@@ -20,7 +20,7 @@ _FLOOR = 1e-6
 
 
 class _Acoustic(LayeredModel):
-    """Frame i covers samples ``160 i`` to ``160 i + 400`` and is centred 12.5 ms after the first of them."""
+    """Frame i covers samples ``160 i`` to ``160 i + 400`` and is centered 12.5 ms after the first of them."""
 
     trained = True
     name: str
@@ -66,7 +66,7 @@ class _Acoustic(LayeredModel):
         Raises
         ------
         MultiresError
-            Where a waveform is shorter than one frame.
+            If a waveform is shorter than one frame.
         """
         batch, samples = waveforms.shape
         if lengths is None:
@@ -109,7 +109,7 @@ class Mfcc(_Acoustic):
     def frames(
         self, waveforms: Float[Tensor, "batch samples"], counts: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch frames dim"]:
-        """Cepstra and differences over 5 frames, of which the first and last stand for those beyond the ends."""
+        """Cepstra and differences over 5 frames; the first and last frame are repeated beyond the ends."""
         cepstra = (self.log_mel(waveforms) @ self.dct).transpose(1, 2)
         padded = torch.zeros(cepstra.shape[0], self.dim, cepstra.shape[2], device=cepstra.device)
         for index, count in enumerate(counts.tolist()):

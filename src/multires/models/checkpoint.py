@@ -36,7 +36,7 @@ def load_checkpoint(path: Path, *, key: str | None = None, description: str | No
     Raises
     ------
     MultiresError
-        Where the file cannot be read, asks for anything but data, is another kind of model, or does not hold exactly
+        If the file cannot be read, asks for anything but data, is another kind of model, or does not hold exactly
         the tensors of its own configuration.
     """
     path = Path(path)
@@ -68,7 +68,7 @@ def save_model(model: MultiResHubert, target: Path, **facts: str) -> Path:
     Raises
     ------
     MultiresError
-        Where the file cannot be written; nothing is left behind.
+        If the file cannot be written; nothing is left behind.
     """
     target = Path(target)
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
@@ -95,12 +95,12 @@ def save_model(model: MultiResHubert, target: Path, **facts: str) -> Path:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """What stands beside the tensors in a file of ours.
+    """The metadata in a file of ours.
 
     Raises
     ------
     MultiresError
-        Where the file is not of our format.
+        If the file is not of our format.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -118,7 +118,7 @@ def read_config(path: Path) -> tuple[dict[str, str], ModelConfig]:
     Raises
     ------
     MultiresError
-        Where either cannot be read.
+        If either cannot be read.
     """
     header = read_header(path)
     if len(header["config"]) > _LONGEST_CONFIG:

@@ -190,7 +190,7 @@ class ModelConfig:
         return tuple(scales)
 
     def frame_counts(self, samples: Int[Tensor, " batch"]) -> tuple[Int[Tensor, " batch"], ...]:
-        """Frames of waveforms with so many samples at each resolution, finest first.
+        """Number of frames at each resolution, finest first, for waveforms of the given numbers of samples.
 
         Frame i of the waveform encoder covers samples ``i * hop`` to ``i * hop + receptive_field``, so there are
         ``floor((samples - receptive_field) / hop) + 1``; a sampler from ``(up, down)`` gives ``ceil(n * up / down)``.
@@ -201,7 +201,7 @@ class ModelConfig:
         return self.counts_below(n)
 
     def counts_below(self, frames: Int[Tensor, " batch"]) -> tuple[Int[Tensor, " batch"], ...]:
-        """So many frames of the waveform encoder at each resolution, finest first."""
+        """Number of frames at each resolution, finest first, from that of the waveform encoder."""
         counts = [frames]
         for up, down in self.ratios:
             counts.append(resampled(counts[-1], up, down))
@@ -218,7 +218,7 @@ class ModelConfig:
         Raises
         ------
         MultiresError
-            Where a name is unknown or missing, or a value is not what the model needs.
+            If a name is unknown or missing, or a value is not what the model needs.
         """
         if not isinstance(values, Mapping):
             raise MultiresError(
@@ -240,7 +240,7 @@ def _is_count(value: object) -> bool:
 
 
 def _are_counts(values: object, most: int, each: int | None = None) -> bool:
-    """Whether `values` is a tuple of 1 to `most` counts, or of tuples of `each` counts."""
+    """True if `values` is a tuple of 1 to `most` counts, or of tuples of `each` counts."""
     if not isinstance(values, tuple) or not 0 < len(values) <= most:
         return False
     if each is None:
@@ -291,7 +291,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
 
 
 def shape_name(config: ModelConfig) -> str:
-    """What people call the architecture: HuBERT, MR-HuBERT, or the latter without downsampling."""
+    """Usual name of the architecture: HuBERT, MR-HuBERT, or the latter without downsampling."""
     if not config.ratios:
         return "HuBERT"
     return "MR-HuBERT" if len(set(config.frame_periods)) > 1 else "MR-HuBERT without downsampling"

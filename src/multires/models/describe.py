@@ -20,7 +20,7 @@ from multires.models.registry import published, shipped
 
 @dataclass(frozen=True)
 class Description:
-    """What is known about one model.
+    """Facts about one model.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ Record = Callable[[str, Tensor, Tensor], None]
 
 @dataclass(frozen=True)
 class Regularization:
-    """What is random, or scaled, in training only; nothing by default.
+    """Dropout and gradient scaling, in training only; none by default.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def own_frames(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch
 
 
 def resampled(frames: Int[Tensor, " batch"], up: int, down: int) -> Int[Tensor, " batch"]:
-    """How many frames a sampler gives: ``ceil(frames * up / down)``."""
+    """Frames that a sampler returns: ``ceil(frames * up / down)``."""
     return -(-frames * up // down)
 
 
@@ -276,7 +276,7 @@ class LogMelFrontEnd(nn.Module):
 
 
 class PositionalConvolution(nn.Module):
-    """A wide grouped convolution that tells frames where they stand, weight-normalized over its taps."""
+    """Positional embedding by a wide grouped convolution, weight-normalized over its taps."""
 
     def __init__(self, width: int, kernel: int, groups: int) -> None:
         super().__init__()

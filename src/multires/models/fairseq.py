@@ -160,7 +160,7 @@ def fairseq_names(name: str, config: ModelConfig) -> tuple[str, ...]:
     for pattern, replacement in _PARTS:
         theirs = re.sub(f"^{pattern}", replacement, theirs)
     theirs = re.sub(r"^downsamplers\.", "downsample_modules.", theirs)
-    # Ours stand in the order of computation, coarsest first; fairseq's by resolution, finest first.
+    # Ours are in the order of computation, coarsest first; fairseq's by resolution, finest first.
     last = len(config.ratios) - 1
     theirs = re.sub(r"^upsamplers\.(\d+)\.", lambda found: f"upsample_modules.{last - int(found[1])}.", theirs)
     if not config.ratios:
@@ -178,7 +178,7 @@ def translate(state: Mapping[str, Any], config: ModelConfig, path: Path) -> dict
     Raises
     ------
     MultiresError
-        Where a tensor is missing, there is one more than the configuration has, or shapes do not fit together.
+        If a tensor is missing, there is one more than the configuration has, or shapes do not fit together.
     """
     theirs = _respelled(state, config, path)
     names = {ours: fairseq_names(ours, config) for ours in parameter_shapes(config)}

@@ -149,7 +149,7 @@ class Options:
 
 
 def mapping(node: Any) -> Mapping[str, Any]:
-    """A section as a mapping: a dictionary, or what stands in for OmegaConf's or argparse's object."""
+    """A section as a mapping: a dictionary, or the stand-in for OmegaConf's or argparse's object."""
     if isinstance(node, Inert):
         node = node.__dict__.get("_content", node.__dict__)
     return node if isinstance(node, dict) else {}

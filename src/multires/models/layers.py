@@ -1,8 +1,8 @@
-"""What every model gives: named layers, each at its own frame period, with the length of every utterance."""
+"""The interface of every model: named layers, each at its own frame period, with every utterance's length."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,8 +32,8 @@ class Layer:
     dim
         Width of a frame.
     first_center
-        Seconds from the first sample to the centre of frame 0's receptive field in the waveform encoder's sense:
-        frame i is centred on ``first_center + i * frame_period``.
+        Seconds from the first sample to the center of frame 0's receptive field in the waveform encoder's sense:
+        frame i is centered on ``first_center + i * frame_period``.
     """
 
     name: str
@@ -76,11 +76,14 @@ class LayeredModel(torch.nn.Module):
         One line for people, such as ``MR-HuBERT base, untrained``.
     trained
         False where the weights are random; every page says so.
+    by_utterance
+        True where frames are looked up by utterance, so that only `run` gives any.
     """
 
     key: str
     description: str
     trained: bool
+    by_utterance: bool = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -99,3 +102,13 @@ class LayeredModel(torch.nn.Module):
     ) -> LayerOutputs:
         """Every layer of a batch of 16 kHz waveforms; `lengths` in samples, all of them full where None."""
         raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def run(
+        self,
+        utterances: Sequence[str],
+        waveforms: Float[Tensor, "batch samples"],
+        lengths: Int[Tensor, " batch"] | None = None,
+    ) -> LayerOutputs:
+        """As `forward`, with the id of every utterance in its corpus, for models that need it."""
+        outputs: LayerOutputs = self(waveforms, lengths)
+        return outputs

@@ -31,12 +31,12 @@ def load_model(
     ----------
     name
         A key that `models_table` lists (a published checkpoint is downloaded once), ``untrained/<architecture>-<size>``,
-        ``mel``, ``mfcc``, ``torchaudio:<bundle>``, ``transformers:<folder or name>``, the path of a checkpoint
+        ``mel``, ``mfcc``, ``torchaudio:<bundle>``, ``transformers:<folder or name>``, ``features:<folder>`` (see `multires.models.stored.StoredFrames`), the path of a checkpoint
         (fairseq's or our own), or its URL.
     seed
         Of an untrained model's weights.
     device
-        Where the weights go.
+        If the weights go.
     cache
         The folder for downloads; see `multires.models.download.model_cache`.
     precision
@@ -46,7 +46,7 @@ def load_model(
     Raises
     ------
     MultiresError
-        Where nothing has that name, or it cannot be had or read.
+        If nothing has that name, or it cannot be had or read.
     """
     dtype = getattr(torch, choose("precision", precision, ("float32", "bfloat16")))
     model = _load(str(name), seed, cache)
@@ -73,6 +73,10 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
         from multires.models.wrappers import load_torchaudio
 
         return load_torchaudio(rest)
+    if kind == "features":
+        from multires.models.stored import StoredFrames
+
+        return StoredFrames(Path(rest))
     if kind == "transformers":
         from multires.models.huggingface import load_transformers
 

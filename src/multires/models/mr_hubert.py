@@ -49,7 +49,7 @@ class ResolutionOutput:
 
 @dataclass(frozen=True)
 class TrainingOutputs:
-    """What a training step needs.
+    """Outputs for a training step.
 
     Attributes
     ----------
@@ -151,8 +151,8 @@ class MultiResHubert(LayeredModel):
     def layers(self) -> tuple[Layer, ...]:
         """``conv`` (``input`` with a log-mel front end), then every Transformer layer in the order of computation.
 
-        Frame i of ``conv`` covers samples ``320 i`` to ``320 i + 400`` (published waveform encoder) and is centred
-        12.5 ms after the first; a frame at twice the period stands for two of these and is centred between them.
+        Frame i of ``conv`` covers samples ``320 i`` to ``320 i + 400`` (published waveform encoder) and is centered
+        12.5 ms after the first; a frame at twice the period represents two of these and is centered between them.
         """
         config = self.config
         center = config.receptive_field / 2 / SAMPLE_RATE
@@ -197,7 +197,7 @@ class MultiResHubert(LayeredModel):
         Raises
         ------
         MultiresError
-            Where a waveform is shorter than one frame or `lengths` do not fit `waveforms`.
+            If a waveform is shorter than one frame or `lengths` do not fit `waveforms`.
         """
         outputs = self.trace(waveforms, lengths)
         names = [layer.name for layer in self.layers]
@@ -363,9 +363,9 @@ def _standardize(waveforms: Tensor, lengths: Tensor) -> Tensor:
     own = torch.arange(waveforms.shape[1], device=lengths.device) < lengths[:, None]
     count = lengths[:, None].to(torch.float32)
     x = waveforms.float() * own
-    centred = (x - x.sum(1, keepdim=True) / count) * own
-    variance = centred.square().sum(1, keepdim=True) / count
-    return (centred * torch.rsqrt(variance + 1e-5)).to(waveforms.dtype)
+    centered = (x - x.sum(1, keepdim=True) / count) * own
+    variance = centered.square().sum(1, keepdim=True) / count
+    return (centered * torch.rsqrt(variance + 1e-5)).to(waveforms.dtype)
 
 
 def _own_mean_square(features: Tensor, lengths: Tensor | None) -> Tensor:
@@ -381,7 +381,7 @@ def build_model(
     Raises
     ------
     MultiresError
-        Where `architecture` or `size` is unknown.
+        If `architecture` or `size` is unknown.
     """
     config = preset(architecture, size)
     names = {"hubert": "HuBERT", "mono": "mono-resolution MR-HuBERT", "multi": "MR-HuBERT", "multi3": "MR-HuBERT (3)"}

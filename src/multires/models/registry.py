@@ -1,4 +1,4 @@
-"""What models there are, by name."""
+"""Registry of models by name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Published:
     data, reference
         What it was trained on, and where it is described.
     url
-        Where it is fetched from.
+        If it is fetched from.
     config
         Its architecture as far as papers and published training configurations tell it, for tables only: loading goes
         by the checkpoint's own configuration. None where only the checkpoint knows.
@@ -92,15 +92,17 @@ def models_table() -> pd.DataFrame:
     checkpoint it is the one expected from the papers, and `confirmed_by` names the options in the file's own
     configuration that confirm it: a loaded model's `condition` goes by them. `parameters` leaves out the prediction heads, which no layer needs; `megabytes` are those of these parameters in
     float32 (a published file may hold the optimizer's state beside them and be three times as large); `known_from`
-    says whether the architecture is told by papers and training configurations, or only by the checkpoint itself.
+    says whether the architecture is known from papers and training configurations, or only from the checkpoint.
     """
     rows: list[dict[str, Any]] = []
     for key, path in shipped().items():
         header, config = read_config(path)
         steps = json.loads(header["recipe"])["steps"]
-        told = f"{shape_name(config)}, {steps} steps on {header['corpus']} (seed {header['seed']})"
+        description = f"{shape_name(config)}, {steps} steps on {header['corpus']} (seed {header['seed']})"
         cell = condition_of(config).cell
-        rows.append({**_row(key, told, "this companion", config, "file"), "cell": cell, "confirmed_by": "its header"})
+        rows.append(
+            {**_row(key, description, "this companion", config, "file"), "cell": cell, "confirmed_by": "its header"}
+        )
     for entry in published().values():
         known = "paper" if entry.config is not None else "checkpoint"
         row = _row(entry.key, f"{entry.description}; {entry.data}", entry.reference, entry.config, known)
@@ -199,6 +201,7 @@ def unknown_model(name: str) -> MultiresError:
     known = [*shipped(), *ACOUSTIC, *published(), *untrained()]
     return MultiresError(
         f"unknown model {name!r}: choose one of {', '.join(known)}, torchaudio:<bundle>, transformers:<folder or name>, "
+        "features:<folder>, "
         "the path of a checkpoint, or its URL"
     )
 

@@ -61,7 +61,7 @@ def read_pickled(path: Path) -> dict[Any, Any]:
     Raises
     ------
     MultiresError
-        Where the file is missing, empty, truncated, not as PyTorch writes it, or asks for any other global.
+        If the file is missing, empty, truncated, not as PyTorch writes it, or asks for any other global.
     """
     zipped = _check_file(path)
     allowed: list[Any] = [(Inert, name) for name in _INERT]
@@ -81,7 +81,7 @@ def read_pickled(path: Path) -> dict[Any, Any]:
 
 
 def _check_file(path: Path) -> bool:
-    """Whether a file is a zip archive; refuses what no checkpoint is."""
+    """True if a file is a zip archive; refuses damaged ones and archives of other kinds."""
     with check_readable(path).open("rb") as file:
         zipped = file.read(2) == b"PK"
     if not zipped and tarfile.is_tarfile(path):
@@ -135,7 +135,7 @@ def _refusal(path: Path, message: str) -> str:
 
 
 def _disguise(path: Path) -> str:
-    """What a file is that often stands in a checkpoint's place."""
+    """The kind of a file that is often mistaken for a checkpoint."""
     with path.open("rb") as file:
         start = file.read(256).lstrip().lower()
     if start.startswith(b"version https://git-lfs"):

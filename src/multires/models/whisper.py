@@ -69,7 +69,7 @@ class WhisperEncoder(LayeredModel):
         Raises
         ------
         MultiresError
-            Where a waveform is shorter than 25 ms.
+            If a waveform is shorter than 25 ms.
         """
         batch, samples = waveforms.shape
         if lengths is None:
