@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,12 +38,12 @@ def product_rates(rounds: int = 5) -> dict[Precision, float]:
 
     Medians over interleaved rounds. Processor time, summed over threads, hardly depends on what else is running.
     """
-    operands: dict[Precision, Any] = {}
-    for name in ("float32", "bfloat16"):
-        dtype = getattr(torch, name)
-        operands[name] = torch.ones(384, 768, dtype=dtype), torch.ones(768, 768, dtype=dtype)
+    runs: dict[Precision, Callable[[], Any]] = {
+        "float32": partial(product, torch.ones(384, 768), torch.ones(768, 768)),
+        "bfloat16": partial(product, torch.ones(384, 768).bfloat16(), torch.ones(768, 768).bfloat16()),
+    }
     with torch.inference_mode():
-        times = interleaved({name: lambda x=x: product(*x) for name, x in operands.items()}, rounds, time.process_time)
+        times = interleaved(runs, rounds, time.process_time)
     operations = 2 * 384 * 768 * 768
     return {name: operations / max(statistics.median(each), 1e-9) / 1e9 for name, each in times.items()}
 
