@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import print_machine
 from multires.efficiency import estimates, machine, timing
 from multires.efficiency.estimates import Estimate
 from multires.errors import MultiresError
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=9, help="rounds, after one to warm up")
     parser.add_argument("--threads", type=int, default=None, help="torch's own choice if not given")
     options = parser.parse_args(arguments)
+    print_machine()
     try:
         with machine.threads(options.threads) as threads:
             found = benchmark(size=options.size, seconds=options.seconds, repeats=options.repeats)

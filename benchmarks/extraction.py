@@ -4,6 +4,10 @@ python -m benchmarks.extraction            a table
 python -m benchmarks.extraction --json     one JSON object
 python -m benchmarks.extraction --effect embedded/multi+aux-0     and what bfloat16 changes in CCA and MI
 
+``cpu_*_ratio`` is for one waveform; ``corpus_ratio`` for utterances of mixed length, from audio to vectors on disk,
+against fairseq in a plain loop over the same batches. ``matmul_share`` is the rate of one waveform's operations over
+that of a matrix product in the same rounds.
+
 On a busy machine ``--threads 1 --clock processor`` counts the time that the processor gave, not the time that passed.
 """
 
@@ -16,28 +20,38 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.reference import FAMILIES, Reference, build_reference, trace_reference
+from benchmarks.machine import machine
+from benchmarks.reference import FAMILIES, Reference, build_reference, trace_batch, trace_reference
 from multires.corpus import Corpus, load_corpus
-from multires.features.extract import extract
+from multires.corpus.utterance import Utterance
+from multires.efficiency.counting import count_total
+from multires.features.batching import batches, pad
+from multires.features.extract import duration, extract
+from multires.features.pooling import pool, serves
 from multires.features.segments import segment_table
 from multires.measures.cca import cca_scores
 from multires.measures.mutual_information import mutual_informations
 from multires.models import MultiResHubert, load_checkpoint, load_model
-from multires.results import processor_name
+from multires.runtime.products import product
+from multires.runtime.speed import fastest_precision
 
 RATE = 16_000
 BATCH = 16
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
-def benchmark(*, seconds: float, repeats: int, family: str, threads: int, clock: str = "wall") -> dict[str, Any]:
+def benchmark(
+    *, seconds: float, repeats: int, family: str, threads: int, clock: str = "wall", corpus_seconds: float = 60.0
+) -> dict[str, Any]:
     """Ratios of fairseq's time to ours, medians over `repeats` interleaved runs with their extremes."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,9 +59,11 @@ def benchmark(*, seconds: float, repeats: int, family: str, threads: int, clock:
         ours = load_checkpoint(reference.path)
     waveform = torch.randn(int(seconds * RATE), generator=torch.Generator().manual_seed(0)) * 0.1
     result: dict[str, Any] = {
-        "family": family, "seconds": seconds, "threads": threads, "clock": clock, "processor": processor_name(),
-        "bfloat16_units": _bfloat16_units(), "max_abs_difference": _difference(reference, ours, waveform),
+        "family": family, "seconds": seconds, "clock": clock, **machine(), "bfloat16_units": _bfloat16_units(),
+        "max_abs_difference": _difference(reference, ours, waveform),
         **_cpu(reference, ours, waveform, repeats, CLOCKS[clock]),
+        **_corpus(reference, ours, corpus_seconds, repeats, CLOCKS[clock]),
+        "precision_auto": fastest_precision("auto"),
     }  # fmt: skip
     if torch.cuda.is_available():
         result |= _gpu(reference, ours, waveform, repeats)
@@ -58,16 +74,77 @@ def _cpu(
     reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: int, clock: Callable[[], float]
 ) -> dict[str, Any]:
     bfloat16 = copy.deepcopy(ours).to(torch.bfloat16)
+    x, weight = torch.ones(750, 768), torch.ones(3072, 768)
     times = _interleaved(
         {
             "fairseq": lambda: trace_reference(reference, waveform),
             "float32": lambda: ours(waveform[None]),
             "bfloat16": lambda: bfloat16(waveform[None]),
+            "product": lambda: [product(x, weight) for _ in range(10)],
         },
         repeats,
         clock,
     )
-    return {**_ratio("cpu_float32_ratio", times, "float32"), **_ratio("cpu_bfloat16_ratio", times, "bfloat16")}
+    rate = 10 * 2 * x.numel() * len(weight) / statistics.median(times["product"])
+    operations = 2 * count_total(ours.config, len(waveform) / RATE)
+    return {
+        **_ratio("cpu_float32_ratio", times, "float32"),
+        **_ratio("cpu_bfloat16_ratio", times, "bfloat16"),
+        "operations": operations,
+        "product_rate": rate,
+        "matmul_share": operations / statistics.median(times["float32"]) / rate,
+    }
+
+
+def _corpus(
+    reference: Reference, ours: MultiResHubert, seconds: float, repeats: int, clock: Callable[[], float]
+) -> dict[str, Any]:
+    """Utterances of 2 to 16 s, as LibriSpeech has, from audio to vectors on disk, all layers."""
+    rng = np.random.default_rng(0)
+    utterances: list[Utterance] = []
+    while sum(map(duration, utterances)) < seconds:
+        samples = (0.1 * rng.standard_normal(int(rng.uniform(2.0, 16.0) * RATE))).astype(np.float32)
+        name, length = f"utterance {len(utterances)}", len(samples) / RATE
+        utterances.append(Utterance(name, "speaker", "train", length, partial(np.asarray, samples)))
+    corpus = Corpus("noise", utterances, fingerprint="noise")
+    segments = segment_table(corpus, frames=10 * len(utterances), seed=0)
+
+    def library() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            extract(ours, corpus, segments, Path(folder) / "vectors", progress=False)
+
+    def fairseq() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            _fairseq_loop(reference, ours, utterances, segments, Path(folder))
+
+    times = _interleaved({"fairseq": fairseq, "corpus": library}, repeats, clock)
+    spoken = sum(map(duration, utterances))
+    found = _ratio("corpus_ratio", times, "corpus")
+    return {
+        "corpus_ratio": found["corpus_ratio"],
+        "corpus_ratio_range": found["corpus_ratio_range"],
+        "corpus_audio_seconds_per_second": spoken / found["corpus_seconds"],
+        "corpus_fairseq_audio_seconds_per_second": spoken / found["fairseq_seconds"],
+    }
+
+
+def _fairseq_loop(
+    reference: Reference, ours: MultiResHubert, utterances: list[Utterance], segments: pd.DataFrame, folder: Path
+) -> None:
+    """The same vectors with fairseq in a plain loop: the same batches, padded, pooled and saved."""
+    rows = dict(iter(segments.groupby("utterance", sort=False)))
+    for batch in batches(utterances, duration, 80.0):
+        waveforms, lengths = pad([utterance.audio for utterance in batch])
+        frames = trace_batch(reference, waveforms, lengths)
+        for row, utterance in enumerate(batch):
+            finest = int((lengths[row] - 400) // 320 + 1)
+            for layer in ours.layers:
+                own = -(-finest * 20 // round(1000 * layer.frame_period))
+                part = rows[utterance.id]
+                part = part[[serves(layer, unit) for unit in part["unit"]]]
+                start, end = part["start"].to_numpy(), part["end"].to_numpy()
+                vectors = pool(frames[layer.name][row, :own].numpy(), start, end, layer.frame_period)
+                np.save(folder / f"{utterance.id}-{layer.name}.npy", vectors)
 
 
 def _gpu(reference: Reference, ours: MultiResHubert, waveform: Tensor, repeats: int) -> dict[str, Any]:
@@ -175,6 +252,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--seconds", type=float, default=15.0, help="of audio")
     parser.add_argument("--repeats", type=int, default=7, help="interleaved rounds")
+    parser.add_argument("--corpus-seconds", type=float, default=60.0, help="of audio in the corpus of mixed lengths")
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
     parser.add_argument("--family", default="4-4-4", choices=sorted(FAMILIES), help="architecture")
     parser.add_argument("--clock", default="wall", choices=list(CLOCKS), help="what time is counted on the processor")
@@ -187,8 +265,9 @@ def main() -> None:
     if given.clock == "processor" and given.threads != 1:
         parser.error("the processor's time of several threads is not that of their work: give --threads 1")
     result = benchmark(
-        seconds=given.seconds, repeats=given.repeats, family=given.family, threads=given.threads, clock=given.clock
-    )
+        seconds=given.seconds, repeats=given.repeats, family=given.family, threads=given.threads, clock=given.clock,
+        corpus_seconds=given.corpus_seconds,
+    )  # fmt: skip
     if given.effect:
         corpus = load_corpus("librispeech", given.data) if given.data else load_corpus("embedded", hours=given.hours)
         result |= bfloat16_effect(given.effect, corpus)

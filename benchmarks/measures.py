@@ -13,6 +13,7 @@ import torch
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
+from benchmarks.machine import print_machine
 from multires.measures import CCA, assign_folds, choose_trials
 from multires.measures.mutual_information import mutual_information
 from tests.measures import protocol_reference
@@ -174,6 +175,7 @@ def main() -> None:
         "--clock", choices=tuple(CLOCKS), default="wall", help="processor seconds, with one thread, on a busy machine"
     )
     options = parser.parse_args()
+    print_machine()
     if options.clock == "processor" and options.threads != 1:
         parser.error("--clock processor adds up the seconds of all threads: use --threads 1")
     global _clock

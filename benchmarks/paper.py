@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 
 import soundfile
 
+from benchmarks.machine import print_machine
 from multires.analysis import stages
 from multires.analysis.run import Run, open_run
 from multires.book.landing import verdict_lines
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--base", default="", help=f"comma-separated among {', '.join(STAND_INS)}: at true size")
     parser.add_argument("--hours", type=float, default=0.04, help="of speech in both splits together")
     given = parser.parse_args()
+    print_machine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mirror = write_mirror(folder / "mirror", hours=given.hours, base=[key for key in given.base.split(",") if key])

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 _LARGE = {
@@ -208,6 +208,26 @@ def trace_reference(
     found["projected"] = outputs["features"][0]
     resolutions = [outputs["x"]] if reference.hubert else outputs["x"][::-1]
     found.update({f"resolution.{index}": x[0] for index, x in enumerate(resolutions)})
+    return found
+
+
+def trace_batch(
+    reference: Reference, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"]
+) -> dict[str, Float[Tensor, "batch frames dim"]]:
+    """fairseq's output of every layer for waveforms of different `lengths` (samples), padding not cleared."""
+    model: Any = reference.model
+    found: dict[str, Tensor] = {}
+    hooks = [_listen(model.layer_norm, "conv", found, lambda y: y)]
+    for block, encoder in ({"encoder.0": model.encoder} if reference.hubert else _blocks(model)).items():
+        for index, layer in enumerate(encoder.layers):
+            hooks.append(_listen(layer, f"{block}.{index}", found, lambda y: y[0].transpose(0, 1)))
+    padding = torch.arange(waveforms.shape[1]) >= lengths[:, None]
+    try:
+        with torch.inference_mode():
+            model(waveforms, padding_mask=padding, mask=False, features_only=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from distributed import Client, LocalCluster
 
+from benchmarks.machine import print_machine
 from multires.analysis import streaming
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Segment, Utterance
 from multires.efficiency.counting import count_total
@@ -251,6 +252,7 @@ def main() -> None:
     parser.add_argument("--model", default="untrained/multi-small", help="that one and two workers extract")
     parser.add_argument("--keep", type=Path, help="also write the JSON object here")
     given = parser.parse_args()
+    print_machine()
     found = measure(given.utterances, given.rounds, given.model)
     rounded = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in found.items()}
     if given.keep:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+from benchmarks.machine import print_machine
+
 COMMANDS = {
     "python": ["-c", "pass"],
     "import multires": ["-c", "import multires"],
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--json", action="store_true", help="one JSON list in place of a table")
     given = parser.parse_args()
+    print_machine()
     rows = startup(given.repeats)
     if given.json:
         print(json.dumps(rows))

@@ -79,6 +79,9 @@ class RunOptions:
     engine: Annotated[
         str, typer.Option(help="local (the default), or the address of a Dask scheduler whose workers compute.")
     ] = ""
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Batches extracted at a time. Default: measured once on this machine.")
+    ] = None
 
     def overrides(self) -> dict[str, Any]:
         """The fields of the profile that these options replace, besides its models."""
@@ -94,7 +97,8 @@ class RunOptions:
 
         return open_run(
             self.profile, data=self.data or None, seed=self.seed, workspace=self.workspace, layers=self.layers or None,
-            device=self.device, engine=self.engine, models=self.models or None, **self.overrides(), **overrides,
+            device=self.device, engine=self.engine, jobs=self.jobs, models=self.models or None, **self.overrides(),
+            **overrides,
         )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ class Run:
     device: str
     progress: bool = field(default=True, compare=False)
     engine: Engine = field(default=LOCAL, compare=False)
+    jobs: int | None = field(default=None, compare=False)
     _models: dict[Subject, LayeredModel] = field(default_factory=dict, compare=False, repr=False)
     _stores: dict[Subject, FeatureStore] = field(default_factory=dict, compare=False, repr=False)
 
@@ -241,7 +242,7 @@ class Run:
         slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
         path = self.workspace / "features" / f"{slug}-{key}"
         store = extract(
-            model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine,
+            model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine, jobs=self.jobs,
             source=NamedModel(subject.name, subject.seed, weights), progress=self.progress,
         )  # fmt: skip
         store.share_labels(self._shared_segments)
@@ -325,6 +326,7 @@ def open_run(
     layers: str | list[str] | None = None,
     device: str = "cpu",
     engine: Any = None,
+    jobs: int | None = None,
     progress: bool = True,
     speech: bool = True,
     **overrides: Any,
@@ -350,6 +352,8 @@ def open_run(
         What extracts and measures: ``local``, the address of a Dask scheduler, a Dask client, or an
         `multires.runtime.engine.Engine`; where None, what the variable MULTIRES_ENGINE names, else ``local``. Workers must
         have this version of the package, and reach corpus and workspace under the same paths.
+    jobs
+        Batches that this process extracts at a time; None for the number that a measurement on this machine favors.
     speech
         False for a run that only computes what depends on no speech, so that it needs no folder.
     overrides
@@ -375,6 +379,7 @@ def open_run(
         device=_device(device, here=not open_engine(engine).remote),
         progress=bool(progress),
         engine=open_engine(engine),
+        jobs=None if jobs is None else positive_integer("jobs", jobs),
     )
     needed = dict.fromkeys((*chosen.models, chosen.reference_model))
     for name in needed:

@@ -24,6 +24,7 @@ from multires.features.windows import is_long, run_windows
 from multires.models.layers import Layer, LayeredModel
 from multires.runtime import storage
 from multires.runtime.engine import LOCAL, Engine
+from multires.runtime.speed import best_jobs, in_jobs
 
 SHARD_SECONDS = 900.0
 """Audio in a shard: what an interruption can cost, and what one unit of work holds in memory."""
@@ -40,6 +41,7 @@ def extract(
     batch_seconds: float = 80.0,
     engine: Engine = LOCAL,
     source: Callable[[], LayeredModel] | None = None,
+    jobs: int | None = None,
     progress: bool = True,
 ) -> FeatureStore:
     """Run a model over a corpus and keep the pooled vectors of every segment at every layer.
@@ -58,6 +60,9 @@ def extract(
         `multires.features.windows.LONG_SECONDS` is run alone, in windows.
     engine, source
         Executes the shards; returns the model in its workers. Without `source`, the model itself is sent to them.
+    jobs
+        Batches at a time in this process, which share its threads; by a measurement on this machine where None. On a
+        GPU and in the workers of a cluster always one.
 
     Raises
     ------
@@ -66,6 +71,9 @@ def extract(
         layer).
     """
     kept = choose_layers(model, layers)
+    at_once = 1
+    if not engine.remote and device == "cpu":
+        at_once = best_jobs(torch.get_num_threads()) if jobs is None else jobs
     positions = segments.groupby("utterance", sort=False).indices
     wanted_utterances = (utterance for utterance in corpus if utterance.id in positions)
     shards = list(runs(wanted_utterances, duration, SHARD_SECONDS))
@@ -76,7 +84,7 @@ def extract(
         return Shard(number, shards[number], rows[["unit", "utterance", "start", "end"]])
 
     def restore(number: int) -> None:
-        Extraction(lambda: model, names, path, device, batch_seconds)(shard(number), replace=True)
+        Extraction(lambda: model, names, path, device, batch_seconds, at_once)(shard(number), replace=True)
 
     def missing() -> list[int]:
         return [number for number in range(len(shards)) if not is_whole(shard_path(path, number))]
@@ -92,7 +100,7 @@ def extract(
             if engine.remote:
                 work = Extraction(source or (lambda: model), names, path, device, batch_seconds)
             else:
-                work = Extraction(lambda: model, names, path, device, batch_seconds, tick=bar.update)
+                work = Extraction(lambda: model, names, path, device, batch_seconds, at_once, tick=bar.update)
             for number in engine.each(work, map(shard, wanted), f"shards of {model.key}"):
                 if engine.remote:
                     bar.update(seconds[number])
@@ -133,7 +141,7 @@ class Extraction:
     ----------
     source
         Returns the model, the same one each time, so that it stays loaded from shard to shard.
-    layers, path, device, batch_seconds
+    layers, path, device, batch_seconds, jobs
         As in `extract`.
     tick
         Called with the seconds of audio of each batch when it is done.
@@ -144,6 +152,7 @@ class Extraction:
     path: Path
     device: str
     batch_seconds: float
+    jobs: int = 1
     tick: Callable[[int], object] = field(default=lambda seconds: None, repr=False)
 
     def __call__(self, shard: Shard, *, replace: bool = False) -> int:
@@ -154,7 +163,7 @@ class Extraction:
             with _on_gpu if self.device.startswith("cuda") else nullcontext():
                 model = self.source().to(self.device).eval()
                 kept = choose_layers(model, self.layers)
-                vectors = run_shard(model, kept, shard, self.device, self.batch_seconds, self.tick)
+                vectors = run_shard(model, kept, shard, self.device, self.batch_seconds, self.tick, self.jobs)
             write_shard(target, kept, vectors)
         return shard.number
 
@@ -169,6 +178,7 @@ def run_shard(
     device: str,
     batch_seconds: float,
     tick: Callable[[int], object],
+    jobs: int = 1,
 ) -> Vectors:
     """Vectors by unit and layer, rows in the order of the utterances; long utterances are run in windows."""
     times = _times(shard.rows)
@@ -176,7 +186,8 @@ def run_shard(
     whole = {u.id for u in shard.utterances if model.by_utterance or not is_long(u)}
     for utterance in (u for u in shard.utterances if u.id not in whole):
         pooled[utterance.id] = _pool_in_windows(utterance, model, layers, times[utterance.id], device, tick)
-    for batch in batches((u for u in shard.utterances if u.id in whole), duration, batch_seconds):
+
+    def run(batch: Sequence[Utterance]) -> None:
         waveforms, lengths = pad([utterance.audio for utterance in batch])
         with torch.inference_mode():
             outputs = model.run([u.id for u in batch], waveforms.to(device), lengths.to(device))
@@ -184,6 +195,9 @@ def run_shard(
             frames = outputs.utterance(row)
             pooled[utterance.id] = _pool_utterance(utterance, frames, layers, times[utterance.id])
         tick(round(lengths.sum().item() / SAMPLE_RATE))
+
+    at_once = [utterance for utterance in shard.utterances if utterance.id in whole]
+    in_jobs(run, list(batches(at_once, duration, batch_seconds)), jobs)
     merged: Vectors = {}
     for unit in UNITS:
         for layer in layers:

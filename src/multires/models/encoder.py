@@ -288,7 +288,8 @@ class PositionalConvolution(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch frames dim"]:
         """Positions of frames, to be added to them; padding must be zero."""
-        scale = self.weight_g / self.weight_v.float().norm(dim=(0, 1), keepdim=True)
+        # As one axis: the norm over two is several times slower.
+        scale = self.weight_g / self.weight_v.float().flatten(0, 1).norm(dim=0)
         weight = (self.weight_v * scale).to(x.dtype)
         y = F.conv1d(x.transpose(1, 2), weight, self.bias.to(x.dtype), padding=self.kernel // 2, groups=self.groups)
         return gelu(y[..., : x.shape[1]]).transpose(1, 2)

@@ -15,6 +15,7 @@ from multires.models.download import fetch
 from multires.models.layers import LayeredModel
 from multires.models.mr_hubert import MultiResHubert, build_model
 from multires.models.registry import published, shipped, unknown_model, untrained
+from multires.runtime.speed import fastest_precision
 
 
 def load_model(
@@ -40,19 +41,23 @@ def load_model(
     cache
         The folder for downloads; see `multires.models.download.model_cache`.
     precision
-        ``float32``, or ``bfloat16`` for weights and frames of a HuBERT or MR-HuBERT: two to four times as fast where
-        the processor computes in it. Waveforms, their statistics and the first convolution stay in float32.
+        ``float32``; ``bfloat16`` for weights and frames of a HuBERT or MR-HuBERT, two to four times as fast where
+        the processor has units for it and slower elsewhere; or ``auto`` for the faster one (see
+        `multires.runtime.speed.fastest_precision`). Waveforms, their statistics and the first convolution stay in
+        float32.
 
     Raises
     ------
     MultiresError
         If nothing has that name, or it cannot be had or read.
     """
-    dtype = getattr(torch, choose("precision", precision, ("float32", "bfloat16")))
+    choose("precision", precision, ("auto", "float32", "bfloat16"))
     model = _load(str(name), seed, cache)
-    if dtype is not torch.float32 and not isinstance(model, MultiResHubert):
+    if isinstance(model, MultiResHubert):
+        return model.to(device, getattr(torch, fastest_precision(precision, device))).eval()
+    if precision == "bfloat16":
         raise MultiresError(f"{name} computes in float32 only: leave precision out")
-    return model.to(device, dtype).eval()
+    return model.to(device).eval()
 
 
 def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
