@@ -92,9 +92,12 @@ def test_every_command_explains_its_options(shell, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cca", "--profile", "speech"], "unknown profile 'speech': choose one of embedded, librispeech, paper"),
+        (
+            ["cca", "--profile", "speech"],
+            "unknown profile 'speech' (did you mean librispeech?): choose one of embedded, librispeech, paper",
+        ),
         (["cca", "--layers", "encoder.7.7"], "no layer encoder.7.7 in any model of this run"),
-        (["cca", "--views", "smell"], "unknown view 'smell': choose one of mel"),
+        (["cca", "--views", "smell"], "unknown view 'smell' (did you mean mel?): choose one of mel"),
         (["cca", "--variant", "best"], "unknown variant 'best'"),
         (["mi", "--models", "nothing"], "nothing"),
         (["probe", "--device", "tpu"], "unknown device 'tpu'"),

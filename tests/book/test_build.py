@@ -228,7 +228,10 @@ def test_folded_cells_are_named_by_what_they_hold():
     [
         (["--seed", "abc"], "seed must be a whole number of at least 0, not 'abc'"),
         (["--seed=-1"], "seed must be a whole number of at least 0, not '-1'"),
-        (["--profile", "papers"], "unknown profile 'papers' (did you mean paper?): choose one of embedded, librispeech, paper"),
+        (
+            ["--profile", "papers"],
+            "unknown profile 'papers' (did you mean paper?): choose one of embedded, librispeech, paper",
+        ),
         (["--profile", "librispeech"], "set data"),
         (["--profile", "librispeech", "--data", "nowhere"], "there is no folder nowhere"),
         (["--workspace", "file/inside"], "cannot be written"),

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from multires.efficiency import stored_costs, table
+from multires.efficiency import measurements, stored_costs, table
 
 
 @pytest.fixture(scope="module")
@@ -10,7 +10,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("costs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(table.SETTINGS, "quick", replace(table.SETTINGS["quick"], seconds=0.0))
-        patch.setattr(table, "_memory", lambda bench, configs: None)  # starts a process of its own
+        patch.setattr(measurements, "_memory", lambda bench, configs: None)  # starts a process of its own
         stored_costs.measure_here(
             size="small", setting="quick", threads=1, folder=place, durations=(0.2, 0.5, 1.0), progress=False
         )

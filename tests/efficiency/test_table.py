@@ -83,7 +83,7 @@ def test_counter_and_closed_form_stand_in_the_table_and_agree(table: pd.DataFram
 
 
 def test_a_counter_that_disagrees_stops_the_table(monkeypatch):
-    monkeypatch.setattr(efficiency, "count_total", lambda config, seconds, piece: 1)
+    monkeypatch.setattr(measurements, "count_total", lambda config, seconds, piece: 1)
     bench = Bench("small", SETTINGS["quick"], (0.2,), (1,), "cpu", "float32", 1, 0, False)
     with pytest.raises(MultiresError, match="closed form"):
         measurements._check_counts(bench, {"multi": build_model("multi", "small")})

@@ -102,9 +102,10 @@ def test_a_figure_shows_the_text_and_no_formula(text):
 @given(tabular)
 def test_a_csv_cell_is_no_formula_and_survives(text):
     written = escape.table_for_csv(pd.DataFrame({text: [text]}, dtype=object)).to_csv(index=False)
+    kept = re.sub(r"\r\n?", "\n", text)
     for row in csv.reader(io.StringIO(written, newline="")):
         for cell in row:
-            assert cell in (text, f"'{text}")
+            assert cell in (kept, f"'{kept}")
             assert not re.match(r"[=+\-@\t\r]", cell) or re.fullmatch(r"[+-]?[\d._]*(e[+-]?\d+)?|[+-](inf|nan|infinity)",
                                                                      cell.strip().lower())  # fmt: skip
 

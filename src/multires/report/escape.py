@@ -118,9 +118,10 @@ def for_csv(cell: Any) -> Any:
     >>> for_csv("=1+1"), for_csv(-1.5), for_csv("-0.5")
     ("'=1+1", -1.5, '-0.5')
     """
-    if not isinstance(cell, str) or not _FORMULA.match(cell) or _is_number(cell):
+    if not isinstance(cell, str):
         return cell
-    return f"'{cell}"
+    cell = re.sub(r"\r\n?", "\n", cell)  # a bare carriage return would end the row unquoted
+    return cell if not _FORMULA.match(cell) or _is_number(cell) else f"'{cell}"
 
 
 def table_for_csv(table: pd.DataFrame) -> pd.DataFrame:

@@ -285,7 +285,7 @@ def test_markers_of_verdicts_differ():
 
 def test_findings_and_figure_agree_on_the_rank_correlation():
     table = pd.DataFrame({
-        "condition": "multi", "frame_period": 0.02, "view": "phone", "measure": "CCA",
+        "condition": "multi", "trained": True, "frame_period": 0.02, "view": "phone", "measure": "CCA",
         "value": [0.1, 0.2, 0.3, 0.4], "accuracy": [0.1, 0.3, 0.2, 0.4],
     })  # fmt: skip
     assert "ρ = 0.80" in titles_of(figures.agreement(table, **NAMES))
