@@ -11,11 +11,17 @@ from typing import Any
 import matplotlib
 import pytest
 import torch
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 from multires.analysis.run import Run, open_run
 
 matplotlib.use("agg")
+
+# In CI the same examples each time, however slow the machine; elsewhere new ones, so that rare faults are found.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # Every worker of pytest-xdist would start a thread for each core. Threads that outnumber the cores wait for one another
 # by spinning: training a small model takes ten times longer then.

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from tests.measures.abx_reference import abx_error, dtw, frame_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -9,6 +8,7 @@ from multires.errors import MultiresError
 from multires.measures.abx import abx
 from multires.measures.alignment import dtw_distances
 from multires.measures.bootstrap import compare_replicates, draw_weights
+from tests.measures.abx_reference import abx_error, dtw, frame_distances
 
 DISTANCES = ("angular", "cosine", "euclidean")
 

@@ -1,7 +1,6 @@
 import warnings
 
 import numpy as np
-from tests.measures import protocol_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from multires.measures import (
     linear_cka,
 )
 from multires.measures.bootstrap import compare_replicates
+from tests.measures import protocol_reference as reference
 
 
 def views(n=1200, dim_x=14, dim_y=9, shared=4, noise=0.7, seed=0):

@@ -62,6 +62,8 @@ def test_html_shows_the_text_and_has_no_element(text):
 @unhurried
 @given(texts)
 @example("1. a")
+@example(" -")
+@example("  1. a")
 def test_markdown_shows_the_text_in_a_sentence_and_in_a_table(text):
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     shown = parser.render(f"Name {escape.for_markdown(text)} end")

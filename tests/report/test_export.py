@@ -85,7 +85,7 @@ def test_parts_of_a_report_and_the_same_file_twice(run, tmp_path):
 def test_what_a_report_cannot_do_is_said(run, tmp_path):
     with pytest.raises(MultiresError, match=f"unknown format 'docx': choose one of {', '.join(FORMATS)}"):
         report(run, tmp_path, formats=["docx"])
-    with pytest.raises(MultiresError, match="unknown section 'poems'.*: choose one of extraction, cca"):
+    with pytest.raises(MultiresError, match=r"unknown section 'poems'.*: choose one of extraction, cca"):
         report(run, tmp_path, only=["poems"])
     (tmp_path / "file").touch()
     with pytest.raises(MultiresError, match=r"cannot write the report to .*file"):

@@ -85,7 +85,9 @@ def for_markdown(text: object) -> str:
     >>> for_markdown("<b>|$x$")
     '&#60;b&#62;&#124;&#36;x&#36;'
     """
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+    shown = visible(text)
+    kept = shown.lstrip()  # a mark of a block counts at the start of a line, also after white space
+    return shown[: len(shown) - len(kept)] + _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", kept)
 
 
 def for_latex(text: object) -> str:
