@@ -107,7 +107,7 @@ def word_similarity(
             f"{said(name)}{known.sum()} of {len(pairs)} pairs have vectors for both words: give more words"
         )
     cosines = np.empty(int(known.sum()))
-    for place, index in enumerate(np.flatnonzero(known)):
+    for place, index in enumerate(np.flatnonzero(known).tolist()):
         a, b = (np.asarray(vectors[word], dtype=np.float64) for word in pairs[index])
         length = np.linalg.norm(a) * np.linalg.norm(b)
         if not (np.isfinite(length) and length > 0):
@@ -117,10 +117,10 @@ def word_similarity(
     value = float(spearmanr(cosines, judged).statistic)
     n = len(judged)
     drawn = np.empty(replicates)
-    for index, draw in enumerate(draw_weights(n, replicates, seed).astype(np.int64)):
+    for replicate, draw in enumerate(draw_weights(n, replicates, seed).astype(np.int64)):
         chosen = np.repeat(np.arange(n), draw)
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample of equal pairs has no correlation
-            drawn[index] = np.corrcoef(rankdata(cosines[chosen]), rankdata(judged[chosen]))[0, 1]
+            drawn[replicate] = np.corrcoef(rankdata(cosines[chosen]), rankdata(judged[chosen]))[0, 1]
     shuffled = np.random.default_rng([seed, n]).permutation(judged)
     return RankCorrelation(
         value=value,

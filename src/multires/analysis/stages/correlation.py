@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multires.analysis.run import Result, Run
-from multires.analysis.stages.gather import gather_rows, subject_places
+from multires.analysis.stages.gather import Place, gather_rows, subject_places
 from multires.analysis.stages.rows import frequent_words, run_parameters
 from multires.corpus.word_vectors import WordVectors, read_word_vectors
 from multires.errors import choose

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multires.analysis.run import Result, Run
 from multires.analysis.stages.correlation import REPLICATE, replicate_rows
-from multires.analysis.stages.gather import acoustic_places, gather_rows, subject_places
+from multires.analysis.stages.gather import Place, acoustic_places, gather_rows, subject_places
 from multires.analysis.stages.rows import held_or_read, run_parameters, split_rows, too_many
 from multires.features.store import FeatureStore
 from multires.measures.bootstrap import resampling_clusters

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multires.analysis.run import Result, Run
-from multires.analysis.stages.gather import gather_rows, subject_places
+from multires.analysis.stages.gather import Place, gather_rows, subject_places
 from multires.analysis.stages.rows import run_parameters
 from multires.features.pooling import serves
 from multires.measures.bootstrap import draw_weights, summarize
