@@ -12,6 +12,8 @@ from multires.experiment.analysis import SCORE_COLUMNS, analyse
 from multires.experiment.plan import CONDITIONS, PLAN, REFERENCES
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
 
+pytestmark = pytest.mark.slow
+
 PHONES = ("a", "b", "c", "d")
 WORDS = {"ab": "ab", "cd": "cd", "bad": "bad", "cab": "cab", "dad": "dad", "abc": "abc"}
 FAST = speakers.Settings(windows=600, clusters=6, steps=(20, 40))
