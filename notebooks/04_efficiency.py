@@ -64,8 +64,8 @@ from multires.report.figures.style import use_style
 
 given = notebook_parameters(globals())
 switched = experiment_tables(given.experiment)
-# The profile's own models play no part in this chapter: none is loaded.
-run = open_run(data=".", models="mel", reference_model="mel", **given.for_run)
+# This chapter reads no speech and builds its models at their real size: the profile's own are not loaded.
+run = open_run(corpus="embedded", models="mel", reference_model="mel", **given.for_run)
 use_style()
 
 # %% [markdown]

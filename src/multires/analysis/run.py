@@ -385,7 +385,7 @@ def open_run(
     for name in needed:
         if name not in published():
             run.model(name)  # a wrong name is said before anything is downloaded
-    if chosen.downloads or not all(is_here(name) for name in needed):
+    if (chosen.downloads and run.data is not None) or not all(is_here(name) for name in needed):
         _announce(run, data)
     run.check_layers()
     if chosen.name == "paper":

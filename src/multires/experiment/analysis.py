@@ -119,9 +119,10 @@ def arrange(rows: pd.DataFrame, outcome: str) -> tuple[OutcomeScores, dict[str, 
         part = rows[rows["condition"] == name]
         if part.empty:
             continue
-        index = pd.MultiIndex.from_frame(part[["layer", "form"]])
-        candidates[name] = list(dict.fromkeys(index))
-        part = part.assign(candidate=pd.Categorical(index, pd.MultiIndex.from_tuples(candidates[name])).codes)
+        pairs = list(zip(part["layer"], part["form"], strict=True))
+        candidates[name] = list(dict.fromkeys(pairs))
+        codes = {pair: code for code, pair in enumerate(candidates[name])}
+        part = part.assign(candidate=[codes[pair] for pair in pairs])
         if name in CONDITIONS:
             part = part[part["seed"].isin(complete)]
         for role, names in speakers.items():

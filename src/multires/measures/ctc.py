@@ -124,6 +124,95 @@ def ctc_probe(
     )
 
 
+@dataclass(frozen=True)
+class Transcripts:
+    """Transcripts by a CTC head.
+
+    Attributes
+    ----------
+    of
+        Labels of each utterance, for each set of utterances.
+    n_too_short
+        Number of training utterances left out because they have fewer frames than CTC needs for their labels.
+    """
+
+    of: tuple[list[list[str]], ...]
+    n_too_short: int
+
+
+def transcribe(
+    train_frames: Sequence[np.ndarray],
+    train_labels: Sequence[Sequence[str]],
+    *others: Sequence[np.ndarray],
+    seed: int,
+    steps: int = 600,
+    batch: int = 32,
+    learning_rate: float = 1e-2,
+    device: str | torch.device = "cpu",
+) -> Transcripts:
+    """Train the head of `ctc_probe` and transcribe one or more other sets of utterances.
+
+    Parameters
+    ----------
+    train_frames, train_labels, seed, steps, batch, learning_rate, device
+        As for `ctc_probe`.
+    *others
+        Frames of the utterances of each set.
+
+    Raises
+    ------
+    MultiresError
+        If lists do not match or are empty, or no training utterance has enough frames for its labels.
+    """
+    if not len(train_frames) or len(train_frames) != len(train_labels):
+        raise MultiresError(
+            f"train_frames and train_labels hold {len(train_frames)} and {len(train_labels)} utterances"
+        )
+    train = [_stacked(x) for x in train_frames]
+    inventory = {label: i for i, label in enumerate(sorted({x for labels in train_labels for x in labels}), 1)}
+    targets = [torch.tensor([inventory[x] for x in labels]) for labels in train_labels]
+    usable = [i for i, y in enumerate(targets) if len(y) and train[i].shape[1] >= _ctc_length(y)]
+    if not usable:
+        raise MultiresError("no training utterance has as many frames as labels: use a layer of shorter frame period")
+    mean, deviation = _frame_moments([train[i] for i in usable])
+    head = _train_ctc([(train[i] - mean) / deviation for i in usable], [targets[i] for i in usable], len(inventory), seed,
+                      steps, batch, learning_rate, torch.device(device))  # fmt: skip
+    names = {i: label for label, i in inventory.items()}
+    found = []
+    with torch.no_grad():
+        for frames in others:
+            read = ((_stacked(x) - mean) / deviation for x in frames)
+            found.append([[names[i] for i in _greedy(head(x[:, None].to(device))[0])] for x in read])
+    return Transcripts(tuple(found), len(train) - len(usable))
+
+
+def edit_counts(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int]:
+    """Insertions, deletions and substitutions of a shortest edit; substitutions are preferred where there are several.
+
+    Examples
+    --------
+    >>> edit_counts("a b c".split(), "a x c d".split())
+    (1, 0, 1)
+    """
+    rows = [[(j, j, 0, 0) for j in range(len(hypothesis) + 1)]]
+    for i, wanted in enumerate(reference, 1):
+        row = [(i, 0, i, 0)]
+        for j, given in enumerate(hypothesis, 1):
+            cost, *kept = rows[-1][j - 1]
+            change = int(wanted != given)
+            best = (cost + change, kept[0], kept[1], kept[2] + change)
+            cost, insertions, deletions, substitutions = rows[-1][j]
+            if cost + 1 < best[0]:
+                best = (cost + 1, insertions, deletions + 1, substitutions)
+            cost, insertions, deletions, substitutions = row[j - 1]
+            if cost + 1 < best[0]:
+                best = (cost + 1, insertions + 1, deletions, substitutions)
+            row.append(best)
+        rows.append(row)
+    _, insertions, deletions, substitutions = rows[-1][-1]
+    return insertions, deletions, substitutions
+
+
 class _CtcHead(torch.nn.Module):
     """Learned weighted sum of layers, then one linear layer; class 0 is CTC's blank."""
 

@@ -121,6 +121,42 @@ def linear_probe(
     return _classify(train, train_y, test, test_y, seed, clusters, groups, decays)
 
 
+def predict_labels(
+    train_x: Float[np.ndarray, "train dim"],
+    train_y: Sequence[Hashable] | np.ndarray,
+    test_x: Float[np.ndarray, "test dim"],
+    *,
+    seed: int,
+    groups: Sequence[Hashable] | np.ndarray | None = None,
+    decays: Sequence[float] = DECAYS,
+) -> np.ndarray:
+    """Labels that `linear_probe` predicts for each test item, for scores by speaker.
+
+    Parameters
+    ----------
+    train_x, train_y, test_x, seed, groups, decays
+        As for `linear_probe`.
+
+    Raises
+    ------
+    MultiresError
+        As `linear_probe`.
+    """
+    train, test = _matrix(train_x, "train_x"), _matrix(test_x, "test_x")
+    if train.shape[1] != test.shape[1]:
+        raise MultiresError(f"train_x has {train.shape[1]} dimensions and test_x {test.shape[1]}: give the same layer")
+    if train.shape[0] != len(train_y):
+        raise MultiresError(f"train has {train.shape[0]} vectors and {len(train_y)} labels: give one label per vector")
+    labels, y = np.unique(np.asarray(train_y), return_inverse=True)
+    if len(labels) < 2:
+        raise MultiresError("train_y holds one label only: a probe needs at least two")
+    train, test = _standardize(train[None], test[None])
+    held_out = _held_out(len(y), groups, np.random.default_rng(seed))
+    decay, start = _choose_decay(train, y, len(labels), held_out, decays)
+    predicted: np.ndarray = labels[_fit(train, y, len(labels), decay, start).predict(test)]
+    return predicted
+
+
 def weighted_sum_probe(
     train_layers: Sequence[np.ndarray] | Float[np.ndarray, "layers train dim"],
     train_y: Sequence[Hashable] | np.ndarray,
