@@ -44,10 +44,10 @@ check: env ## check the built pages of PROFILE: figures, links, no traceback
 test: env ## run the whole test suite
 	$(BIN)/python -m pytest -n auto
 
-quick: env ## run the tests that take no more than a few seconds each
+quick: env ## run the tests that take at most a few seconds each
 	$(BIN)/python -m pytest -m "not slow" -n auto
 
-faults: env ## do faults (killed processes, full disks, dying workers) and see that the next run survives them
+faults: env ## inject failures (killed processes, full disks, dying workers) and check that the next run recovers
 	$(BIN)/python -m benchmarks.faults --quick
 
 lint: env ## check style, types, spelling, and that the notebooks match their sources
@@ -58,14 +58,14 @@ lint: env ## check style, types, spelling, and that the notebooks match their so
 	$(BIN)/codespell --ignore-words-list summarise,neighbour --skip book/models.md,book/references.bib --builtin en-GB_to_en-US README.md CHANGELOG.md book notebooks src/multires/book
 	$(BIN)/python -m multires.book.notebooks check
 
-format: env ## mend what `make lint` can mend by itself
+format: env ## fix what `make lint` can fix automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-notebooks: env ## write notebooks/*.ipynb anew from their .py sources
+notebooks: env ## regenerate notebooks/*.ipynb from their .py sources
 	$(BIN)/python -m multires.book.notebooks sync
 
-readme: env ## write the README's verdicts and picture anew from the tables in the package
+readme: env ## regenerate the README's verdicts and picture from the tables in the package
 	$(BIN)/python -m multires.book.readme write
 
 experiment: env ## run the controlled experiment (downsampling x auxiliary loss)

@@ -1,6 +1,5 @@
 import re
 import shutil
-import time
 from pathlib import Path
 
 import nbformat
@@ -114,9 +113,7 @@ def test_the_book_is_built_once_and_again_only_where_something_changed(tree, cap
     assert "mathjax/tex-svg.js" in chapter
     assert Path("build/html/embedded/mathjax/tex-svg.js").stat().st_size > 1_000_000
 
-    began = time.monotonic()
     build.build_book(seed=3, root=tree)
-    assert time.monotonic() - began < 10
     assert len(_log()) == 2
     assert capsys.readouterr().out.count("nothing has changed") == 3
 

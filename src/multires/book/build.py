@@ -24,7 +24,7 @@ from nbformat.v4 import new_markdown_cell
 from traitlets import default
 
 import multires
-from multires.book.check import check_pages, mend
+from multires.book.check import check_pages, postprocess
 from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.runtime.digest import code_digest
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from multires.analysis.run import Run
 
 LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
-"""What the last notebook leaves in ``<workspace>/book`` for the landing page."""
+"""Files that the last notebook writes to ``<workspace>/book`` for the landing page."""
 
 EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
-"""What the page on the models' curves includes."""
+"""Files that the page on the models' curves includes."""
 
 _HEADLINE = "What one switch at a time changes, with 95 % intervals; the last chapter says how each verdict is reached."
 _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
@@ -188,10 +188,10 @@ def _execute(notebook: Path, target: Path, parameters: Mapping[str, Any], key: s
     except papermill.PapermillExecutionError as error:
         os.replace(partial, failed)
         first = next((line for line in error.source.splitlines() if line.strip()), "")
-        said = str(error.evalue).strip().splitlines()
+        message = str(error.evalue).strip().splitlines()
         raise MultiresError(
             f"notebooks/{notebook.name} stopped in cell {error.cell_index} (`{first.strip()}`): "
-            f"{error.ename}: {said[-1] if said else ''}\n  the notebook up to there: {failed}"
+            f"{error.ename}: {message[-1] if message else ''}\n  the notebook up to there: {failed}"
         ) from error
     finished = nbformat.read(partial, as_version=4)
     finished.metadata["multires"] = {"key": key, "seconds": round(time.monotonic() - began)}
@@ -228,7 +228,7 @@ def _prompt(cell: Any, tags: list[str]) -> str:
 
 
 def _opening(notebook: Any, cores: int) -> str:
-    """How long a chapter takes to read and to run; the latter as the build measured it."""
+    """Reading and running time of a chapter; the latter as the build measured it."""
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
     seconds = notebook.metadata["multires"].get("seconds")
     text = f"Reading: about {max(1, round(words / 200))} minutes."
@@ -322,7 +322,7 @@ def _published_schematic(path: Path) -> None:
 
 
 def _scale_tables(data: Path) -> dict[str, pd.DataFrame]:
-    """What `benchmarks.scale`, `faults` and `fuzz` kept, and the arithmetic of a large run from it."""
+    """Tables of `benchmarks.scale`, `faults` and `fuzz`, and the estimate for a large run."""
     from multires.book.large import large_run, measured
 
     rates = json.loads((data / "scale.json").read_text(encoding="utf-8"))
@@ -351,9 +351,9 @@ def _parameter_table(root: Path) -> pd.DataFrame:
     rows: dict[str, dict[str, str]] = {}
     notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
     for notebook in notebooks:
-        for name, said in papermill.inspect_notebook(str(notebook)).items():
+        for name, about in papermill.inspect_notebook(str(notebook)).items():
             row = rows.setdefault(
-                name, {"parameter": f"`{name}`", "default": f"`{said['default']}`", "meaning": said["help"], "in": ""}
+                name, {"parameter": f"`{name}`", "default": f"`{about['default']}`", "meaning": about["help"], "in": ""}
             )
             row["in"] = f"{row['in']} {int(notebook.stem[:2])}".strip()
     everywhere = " ".join(str(index) for index in range(1, len(notebooks) + 1))
@@ -383,10 +383,10 @@ def _render(assembled: Path, html: Path, force: bool) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     built = assembled / "_build" / "html"
     if done.returncode != 0 or not (built / "index.html").is_file():
-        said = (done.stdout + done.stderr).splitlines()
-        told = [line for line in said if "WARNING" in line or "ERROR" in line] or said[-20:]
-        raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(told))
-    mend(built)
+        log = (done.stdout + done.stderr).splitlines()
+        problems = [line for line in log if "WARNING" in line or "ERROR" in line] or log[-20:]
+        raise MultiresError("Jupyter Book could not build the pages:\n  " + "\n  ".join(problems))
+    postprocess(built)
     (built / stamp.name).write_text(key)
     shutil.rmtree(html, ignore_errors=True)
     html.parent.mkdir(parents=True, exist_ok=True)
@@ -395,7 +395,7 @@ def _render(assembled: Path, html: Path, force: bool) -> None:
 
 
 def _common_key(parameters: Mapping[str, Any]) -> bytes:
-    """What every notebook's result depends on: the package, its libraries, the parameters, the data."""
+    """Digest of everything that all notebooks depend on: the package, its libraries, the parameters, the data."""
     package = Path(multires.__file__).parent
     digest = hashlib.sha256(repr(sorted(parameters.items())).encode())
     digest.update(platform.python_version().encode())

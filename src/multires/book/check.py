@@ -17,7 +17,7 @@ _GENERATED = ("genindex.html", "search.html")
 
 
 def check_pages(html: Path, toc: Path, hidden: Sequence[str] = ()) -> list[str]:
-    """What is wrong with the built book, one sentence each; empty when all is well.
+    """List the faults of the built book, one sentence each.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def check_pages(html: Path, toc: Path, hidden: Sequence[str] = ()) -> list[str]:
     return faults
 
 
-def mend(html: Path) -> None:
+def postprocess(html: Path) -> None:
     """Bring built pages to what readers with a keyboard, a screen reader or no network need.
 
     The theme names some buttons otherwise than they read, leaves the book's title outside every landmark, and adds the
@@ -137,7 +137,7 @@ def _unmentioned(html: Path, pages: Sequence[str]) -> list[str]:
 
 
 def _image_outputs(notebook: Path) -> int:
-    """How many images the cells hold that the page shows."""
+    """Number of images in the cells that the page shows."""
     gone = {"remove-cell", "remove-output", "remove_cell", "remove_output"}
     return sum(
         any(kind.startswith("image/") for kind in output.get("data", {}))

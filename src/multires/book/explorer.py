@@ -33,7 +33,7 @@ COLUMNS = ("group", "panel", "condition", "seeds", "layer", "layer_index", "fram
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where the rows of one kind of curve come from."""
+    """Source of the rows of one kind of curve."""
 
     group: str
     stage: str
@@ -207,7 +207,7 @@ def write_page(folder: Path, found: pd.DataFrame, corpus: str, models: str) -> N
 
 
 def curve_data(found: pd.DataFrame, corpus: str, models: str) -> dict[str, Any]:
-    """What `curves` gave, in the form that the page's script draws: conditions with their layers, panels with points."""
+    """Curves in the form that the page's script draws: conditions with their layers, panels with points."""
     layers = found[found["layer_index"].notna()]
     markers = condition_markers(list(dict.fromkeys(layers["condition"])))
     conditions = []

@@ -1,4 +1,4 @@
-"""What the book's first page shows of a run: the verdict table and one figure."""
+"""The verdict table and the figure of the book's first page."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def verdict_lines(summary: pd.DataFrame) -> str:
 def _effect(row: Any, escape: Callable[[object], str]) -> str:
     if pd.isna(row.value):
         return escape(row.sentence)
-    said = f"{row.value:.2f}" if row.claim == 3 else f"{row.value:+.3f}"
+    effect = f"{row.value:.2f}" if row.claim == 3 else f"{row.value:+.3f}"
     if pd.notna(row.low):
-        said += f" [{row.low:.2f}, {row.high:.2f}]" if row.claim == 3 else f" [{row.low:+.3f}, {row.high:+.3f}]"
-    return f"{escape(row.evidence)}: {said}"
+        effect += f" [{row.low:.2f}, {row.high:.2f}]" if row.claim == 3 else f" [{row.low:+.3f}, {row.high:+.3f}]"
+    return f"{escape(row.evidence)}: {effect}"
 
 
 def write_landing(folder: Path, markdown: str, figure: Figure, alt: str) -> None:

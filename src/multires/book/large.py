@@ -1,4 +1,4 @@
-"""What a large run would take in time, storage and network, from rates that were measured on one machine."""
+"""Estimated time, storage and network traffic of a large run, from rates measured on one machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import parameter_count, published
 
 SPEEDS = (100, 300, 1000)
-"""How many times as fast as one core of the machine that was measured a GPU may be: its owner measures this."""
+"""Assumed speed of a GPU, in multiples of one core of the measured machine."""
 
 _FLAC_BYTES = 16_000  # a second of LibriSpeech: 960 h are about 55 GB
 _UTTERANCE = 12.3  # seconds, the mean of LibriSpeech's training splits
@@ -28,7 +28,7 @@ _FOLDS = 10
 
 
 def measured(rates: Mapping[str, Any]) -> pd.DataFrame:
-    """What was measured, in words: columns what, result."""
+    """Measurements in words: columns what, result."""
     merges = ", ".join(f"{rates[name]:.2g} s for {name.split('_')[1]}" for name in rates if name.startswith("merge_"))
     rows = [
         ("two workers over one, throughput", f"{rates['two_workers_ratio']:.2f} times"),

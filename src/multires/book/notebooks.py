@@ -45,7 +45,7 @@ _METADATA = {
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where the project is published, as `_config.yml` says.
+    """The project's address and branch, from `_config.yml`.
 
     Attributes
     ----------
@@ -97,11 +97,11 @@ def repository(root: Path) -> Repository:
         Where it is not an address on GitHub or the branch is missing.
     """
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    said: dict[str, Any] = config.get("repository") or {}
-    url, revision = str(said.get("url", "")).rstrip("/"), str(said.get("branch", ""))
+    given: dict[str, Any] = config.get("repository") or {}
+    url, revision = str(given.get("url", "")).rstrip("/"), str(given.get("branch", ""))
     if not url.startswith(_GITHUB) or url.count("/") != 4 or not revision:
         raise MultiresError(
-            f"repository in {root / '_config.yml'} must have a url {_GITHUB}OWNER/NAME and a branch, not {said}"
+            f"repository in {root / '_config.yml'} must have a url {_GITHUB}OWNER/NAME and a branch, not {given}"
         )
     return Repository(url, revision)
 
@@ -146,7 +146,7 @@ def render(source: Path, where: Repository) -> tuple[str, str]:
 
 
 def sync(root: Path) -> list[Path]:
-    """Write the opening cells and the ``.ipynb`` of every notebook anew; returns the files that changed."""
+    """Write the opening cells and the ``.ipynb`` of every notebook; returns the files that changed."""
     where = repository(root)
     changed = []
     for source in sources(root):
@@ -158,7 +158,7 @@ def sync(root: Path) -> list[Path]:
 
 
 def check(root: Path) -> list[str]:
-    """What is wrong with the notebooks, one sentence each; empty when all is well.
+    """List the faults of the notebooks, one sentence each.
 
     Each pair must be what `sync` would write (so without outputs), and each notebook needs one ``parameters`` cell in
     which every parameter has a comment, since that comment is what ``papermill --help-notebook`` shows.

@@ -11,7 +11,7 @@ from typing import Any
 from multires.errors import MultiresError, nearest
 
 _RUN_NAMES = {"size": "efficiency_size", "setting": "efficiency_setting"}
-"""What `multires.open_run` calls a parameter that notebooks name more briefly."""
+"""Names in `multires.open_run` of parameters that notebooks name more briefly."""
 
 _NEVER_EMPTY = ("profile", "workspace", "device", "size", "setting", "precision", "group_by")
 

@@ -53,7 +53,7 @@ def verdicts() -> str:
 
 
 def with_verdicts(readme: str) -> str:
-    """The README's text with its verdicts made anew.
+    """The README's text with its verdicts regenerated.
 
     Raises
     ------
