@@ -54,14 +54,14 @@ def extract(
         The zarr folder or its URL; shards that are there already are kept, so that an interrupted run continues. Of
         several runs in one folder one extracts, and the others wait for it.
     layers
-        Names of the layers to keep; all where None.
+        Names of the layers to keep; all if None.
     device, batch_seconds
         Device, and seconds of audio in a batch, padding included. An utterance above
         `multires.features.windows.LONG_SECONDS` is run alone, in windows.
     engine, source
         Executes the shards; returns the model in its workers. Without `source`, the model itself is sent to them.
     jobs
-        Batches at a time in this process, which share its threads; by a measurement on this machine where None. On a
+        Batches at a time in this process, which share its threads; if None, by a measurement on this machine. On a
         GPU and in the workers of a cluster always one.
 
     Raises
@@ -113,7 +113,7 @@ def duration(utterance: Utterance) -> float:
 
 
 def choose_layers(model: LayeredModel, names: Sequence[str] | None) -> list[Layer]:
-    """The layers of a model by name, in order of computation; all where `names` is None."""
+    """The layers of a model by name, in order of computation; all if `names` is None."""
     known = {layer.name: layer for layer in model.layers}
     unknown = [name for name in names or () if name not in known]
     if unknown:
@@ -135,7 +135,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Runs a model over a shard and writes its vectors; gives the shard's number.
+    """Run a model over a shard and write its vectors.
 
     Attributes
     ----------
@@ -156,7 +156,7 @@ class Extraction:
     tick: Callable[[int], object] = field(default=lambda seconds: None, repr=False)
 
     def __call__(self, shard: Shard, *, replace: bool = False) -> int:
-        """Extract a shard, where it is not there yet or is to be replaced."""
+        """Extract a shard that is missing or to be replaced, and return its number."""
         target = shard_path(self.path, shard.number)
         if replace or not is_whole(target):
             # One shard at a time on a GPU, however many threads a worker has: two would not be faster, only larger.
@@ -278,7 +278,7 @@ def _joined(times: Times, units: Sequence[str]) -> tuple[np.ndarray, np.ndarray]
 def _divide(
     pooled: Float[np.ndarray, "segments dim"], layer: Layer, times: Times, units: Sequence[str], vectors: Vectors
 ) -> None:
-    """Put the rows of each unit, which `_joined` put one after another, to the vectors."""
+    """Add the rows of each unit, in the order of `_joined`, to `vectors`."""
     bounds = np.cumsum([len(times[unit][0]) for unit in units])
     for unit, part in zip(units, np.split(pooled, bounds[:-1]), strict=True):
         vectors.setdefault(unit, {})[layer.name] = part

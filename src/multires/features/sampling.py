@@ -1,4 +1,4 @@
-"""Which segments of a large corpus are looked at."""
+"""Samples of the segments of a large corpus."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ def at_most_each(
     segments: pd.DataFrame, *, phones: int | None = None, words: int | None = None, word_types: int | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """At most so many segments of each phone and of each word in each split, drawn at random; frames are all kept.
+    """Limit the segments of each phone and each word in each split by a random draw; all frames are kept.
 
     Parameters
     ----------
     segments
-        What `multires.features.segments.segment_table` gives.
+        Table of `multires.features.segments.segment_table`.
     phones, words
-        The most of each; all where None.
+        Maximum of each phone and of each word; all if None.
     word_types
-        Where `words` is given: only this many different words are kept, the most frequent ones.
+        Number of different words that are kept, the most frequent ones; only used together with `words`.
     seed
         Of the draw. A smaller number keeps a part of what a larger one keeps.
 

@@ -16,7 +16,7 @@ from multires.models.layers import LayeredModel
 
 
 def fingerprint(model: LayeredModel) -> str:
-    """Changes whenever a weight or the key does."""
+    """Digest of the weights and the key of a model, 16 hexadecimal digits."""
     digest = hashlib.sha256(model.key.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -41,12 +41,12 @@ class NamedModel:
     fingerprint: str
 
     def __call__(self) -> LayeredModel:
-        """The model.
+        """Load the model, or return it if it is loaded already.
 
         Raises
         ------
         MultiresError
-            Where this process has another model under that name, or none.
+            If this process finds another model under that name, or none.
         """
         with _one_loads:
             return _loaded(self)

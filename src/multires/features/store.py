@@ -37,13 +37,13 @@ class FeatureStore:
     path
         The zarr folder of one model, or its URL.
     segments
-        The table that `segment_table` gave.
+        Table of `segment_table`.
     layers
         The layers that are kept.
     sizes
-        How many utterances are in each shard, in the order of the table.
+        Number of utterances in each shard, in the order of the table.
     restore
-        Extracts the shard of a number again, where it is damaged or missing.
+        Extracts the shard of a given number again if it is damaged or missing.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FeatureStore:
         self._restore = restore
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs to read the vectors; it cannot extract a damaged shard again."""
+        """State for another process, which can read the vectors but not restore a damaged shard."""
         segments = self._segments if self._shared is None else None
         return {**self.__dict__, "_labels": {}, "_restore": None, "_segments": segments}
 
@@ -107,13 +107,13 @@ class FeatureStore:
         Raises
         ------
         MultiresError
-            Where a shard is damaged and cannot be extracted again.
+            If a shard is damaged and cannot be extracted again.
         """
         rows = self._rows_in_shards(unit)
         return np.concatenate([self.part(number, layer, unit, rows=int(n)) for number, n in enumerate(rows) if n])
 
     def readers(self, layer: str, unit: str, rows: np.ndarray) -> list[ShardRows]:
-        """What reads some of a layer's vectors shard by shard; `rows` is a mask in the order of `labels`."""
+        """Readers of a part of a layer's vectors, one for each shard; `rows` is a mask in the order of `labels`."""
         if unit not in self._ends:
             self._ends[unit] = np.cumsum(self._rows_in_shards(unit))
         masks = enumerate(np.split(np.asarray(rows, dtype=bool), self._ends[unit][:-1]))
@@ -132,7 +132,7 @@ class FeatureStore:
         number, layer, unit
             Which vectors.
         rows
-            How many there must be; counted in the table of segments where None.
+            Expected number; counted in the table of segments if None.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class ShardRows:
     mask: np.ndarray
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs: where the vectors are, and not the table of all segments with every shard."""
+        """State for another process, without the table of all segments."""
         return {**self.__dict__, "store": self.store.without_labels()}
 
     def __call__(self) -> Float[np.ndarray, "segments dim"]:
@@ -191,7 +191,7 @@ class ShardRows:
         Raises
         ------
         MultiresError
-            Where the shard is damaged and cannot be extracted again, or has other rows.
+            If the shard is damaged and cannot be extracted again, or has other rows.
         """
         return self.store.part(self.number, self.layer, self.unit, rows=len(self.mask))[self.mask]
 
@@ -200,12 +200,12 @@ class ShardRows:
 
 
 def shard_path(path: Path, number: int) -> Path:
-    """Where a shard lies in a model's folder."""
+    """Path of a shard in a model's folder."""
     return path / f"shard-{number:04d}"
 
 
 class Damaged(MultiresError):
-    """What is on disk is not what was written."""
+    """The content on disk is not what was written."""
 
 
 def write_shard(target: Path, layers: Sequence[Layer], vectors: Mapping[str, Mapping[str, np.ndarray]]) -> None:

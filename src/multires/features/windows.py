@@ -2,9 +2,13 @@
 
 A recording above `LONG_SECONDS` is run window by window. A window has `CONTEXT_SECONDS` of speech before and after the
 part whose frames are kept, and begins on a frame of every layer, so that frames are where they are in the whole.
-Frames that depend on less than the context, such as log-mel, are the same to rounding. Self-attention and
-normalization over time reach over the whole input: of those models, frames are those of a recording that is as long as
-the window. `windowed` says which recordings that concerns, for the provenance of results.
+Frames that depend on less speech than the context, such as log-mel and cepstra, equal those of the whole recording.
+
+Self-attention and normalization over time reach over the whole input, so that frames of HuBERT-like models are those
+of a recording as long as the window, everywhere and not only at seams: over 130 s of several speakers one after
+another, a small MR-HuBERT's frames in windows differ from those of the whole by 8 % of their norm at its first layer
+and by 16 to 25 % (medians) from the middle block on. Training pieces are shorter than a window. `windowed` names the
+recordings concerned, for the provenance of results.
 """
 
 from __future__ import annotations
