@@ -8,6 +8,7 @@ from pathlib import Path
 from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.experiment.plan import PLAN, Outcome, Plan
+from multires.experiment.speakers import Settings
 
 PAGE = Path("book") / "plan.md"
 
@@ -25,6 +26,8 @@ def page(plan: Plan = PLAN) -> str:
     tasks, words = len(plan.primary("tasks")), len(plan.primary("words"))
     gate = plan.gates
     learned = plan.outcome(gate.learned_outcome).name
+    sizes = Settings()
+    steps = ", ".join(str(each) for each in sizes.steps)
     lead = f"{plan.interest.condition}'s lead over {plan.interest.baseline.upper()}"
     return f"""# The analysis plan
 
@@ -62,6 +65,9 @@ All outcomes are oriented so that more is better; an error rate enters as one mi
 - **Forms.** A 20 ms layer is taken to {plan.grid} ms in two ways, by averaging pairs of frames and by leaving out every second.
   For the two outcomes on words both are scored, and development speakers choose between them as between layers, so that the
   20 ms control is judged in its better form; the other form is reported beside it. The tasks use the average.
+- **Sizes.** The phone probe is fitted to at most {sizes.windows:,} windows drawn at random; word vectors have {sizes.clusters} clusters; the
+  recognition head is trained for {steps} steps in turn, each time from the start, until more steps save less than {100 * sizes.gain:.0f} % of the
+  error on development speakers.
 - **Words** are the word types that occur at least {plan.word_occurrences} times among the fitting speakers.
 - **Pseudo-values.** A correlation and a mutual information are not sums over speakers. The value of a speaker is then the
   jackknife pseudo-value $h\\,\\theta - (h - 1)\\,\\theta_{{-k}}$, where $\\theta_{{-k}}$ leaves out speaker $k$ and $h$ is the number of all

@@ -308,6 +308,13 @@ PLAN = Plan(
             "scored.",
             True,
         ),
+        Revision(
+            "2026-11-26",
+            "Sizes of scoring (windows, clusters, steps of the recognition head) and two secondary effects that published "
+            "checkpoints allow are stated.",
+            "The first version left them to the code. No model had been scored.",
+            True,
+        ),
     ),
 )  # fmt: skip
 """The plan in force."""
