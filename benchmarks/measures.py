@@ -233,7 +233,7 @@ def measure_abx(hours: float, interpreter: str, threads: int, report: Callable[[
     exact = run_fastabx(interpreter, few, 0, threads)
     if theirs is not None and exact is not None:
         arrays = [few[column] for column in ("frames", "spans", "label", "speaker", "context")]
-        figures["abx_ratio"] = sum(each["seconds"] for each in theirs.values()) / figures["abx_s"]
+        figures["abx_ratio"] = sum(each[_clock] for each in theirs.values()) / figures["abx_s"]
         ours = {
             speakers: abx(*arrays, speakers=speakers, max_size=None, max_x=None, baseline=False, replicates=10).error
             for speakers in ("within", "across")

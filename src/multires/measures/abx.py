@@ -15,7 +15,7 @@ from multires.errors import MultiresError
 from multires.measures.abx_cells import Cells, Items, across_cells, within_cells
 from multires.measures.alignment import Distance
 from multires.measures.bootstrap import LEVEL, Bootstrap, code_clusters, draw_weights, summarize
-from multires.measures.statistics import said
+from multires.measures.statistics import prefixed
 
 Speakers = Literal["within", "across"]
 """X from the speaker of A and B, or from another speaker."""
@@ -175,7 +175,7 @@ def abx(
         raise MultiresError(f"unknown distance {distance!r}: choose one of {', '.join(get_args(Distance))}")
     for what, limit in {"max_size": max_size, "max_x": max_x, "max_others": max_others}.items():
         if limit is not None and limit < 1:
-            raise MultiresError(f"{said(name)}{what} is {limit}: it must be at least 1, or None for no limit")
+            raise MultiresError(f"{prefixed(name)}{what} is {limit}: it must be at least 1, or None for no limit")
     frames, spans = np.asarray(frames), np.asarray(spans)
     items = _items(frames, spans, labels, speaker, context, name)
 
@@ -189,7 +189,7 @@ def abx(
     cells, n_pairs = score(items, 0)
     if not len(cells):
         raise MultiresError(
-            f"{said(name)}no triple of items for ABX {speakers} speakers: give more items, or items with fewer contexts"
+            f"{prefixed(name)}no triple of items for ABX {speakers} speakers: give more items, or items with fewer contexts"
         )
     error = float(cells.collapse(np.ones((1, len(cells.speakers))), np.ones((1, len(cells.contexts))))[0])
     shuffled = None
@@ -220,19 +220,19 @@ def _items(
 ) -> Items:
     if frames.ndim != 2 or frames.dtype.kind != "f":
         raise MultiresError(
-            f"{said(name)}frames have shape {frames.shape} and type {frames.dtype}: give floats (frames, dim)"
+            f"{prefixed(name)}frames have shape {frames.shape} and type {frames.dtype}: give floats (frames, dim)"
         )
     if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind not in "iu":
-        raise MultiresError(f"{said(name)}spans have shape {spans.shape}: give integers (items, 2)")
+        raise MultiresError(f"{prefixed(name)}spans have shape {spans.shape}: give integers (items, 2)")
     bad = np.flatnonzero((spans[:, 0] < 0) | (spans[:, 1] > len(frames)) | (spans[:, 0] >= spans[:, 1]))
     if len(bad):
         first = spans[bad[0]].tolist()
         raise MultiresError(
-            f"{said(name)}item {bad[0]} has the span {first} of {len(frames)} frames: give at least one frame"
+            f"{prefixed(name)}item {bad[0]} has the span {first} of {len(frames)} frames: give at least one frame"
         )
     coded = {}
     for what, values in {"labels": labels, "speaker": speaker, "context": context}.items():
-        names, codes = code_clusters(values, len(spans), f"{said(name)}{what}")
+        names, codes = code_clusters(values, len(spans), f"{prefixed(name)}{what}")
         coded[what] = (tuple(names) or ("",), codes)
     return Items(spans, *coded["labels"], *coded["speaker"], *coded["context"])
 

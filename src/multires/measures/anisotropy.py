@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, Bootstrap, code_clusters, draw_weights, summarize
-from multires.measures.statistics import as_matrix, check_finite, indicator, said
+from multires.measures.statistics import as_matrix, check_finite, indicator, prefixed
 
 OUTLIER = 3.0
 """Standard deviations, over dimensions, from which a dimension is an outlier."""
@@ -113,7 +113,7 @@ def anisotropy(
     check_finite(x, "x", name)
     n = len(x)
     if n < 2:
-        raise MultiresError(f"{said(name)}x has {n} rows: give at least two")
+        raise MultiresError(f"{prefixed(name)}x has {n} rows: give at least two")
     names, cluster_of_row = code_clusters(clusters, n, name)
     count = max(len(names), 1)
     unit, unit_squares = np.zeros((count, x.shape[1])), np.zeros((count, x.shape[1]))
@@ -127,7 +127,7 @@ def anisotropy(
         by_cluster = indicator(cluster_of_row[start : start + _BLOCK], count)
         norms = np.linalg.norm(block, axis=1, keepdims=True)
         if not (norms > 0).all():
-            raise MultiresError(f"{said(name)}x has a row of zeros: it has no direction; leave it out")
+            raise MultiresError(f"{prefixed(name)}x has a row of zeros: it has no direction; leave it out")
         unit += by_cluster @ (block / norms)
         unit_squares += by_cluster @ (block / norms) ** 2
         mixed = rng.permuted(block, axis=0)

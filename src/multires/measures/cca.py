@@ -18,7 +18,7 @@ from multires.measures.cka import cka_of_view, join_clusters
 from multires.measures.directions import Directions, TrainedView
 from multires.measures.folds import Trials, assign_folds, choose_trials
 from multires.measures.regularization import EPSILONS, MAX_PAIRS, Epsilons, Selection, epsilon_pairs
-from multires.measures.statistics import VIEW, CCAStatistics, Moments, as_matrix, said
+from multires.measures.statistics import VIEW, CCAStatistics, Moments, as_matrix, prefixed
 from multires.measures.variates import VariateSums
 from multires.measures.views import code_views
 from multires.measures.weighting import WEIGHTING_VIEWS, Weighting, WeightingView
@@ -252,7 +252,7 @@ class CCA(BaseEstimator):
         folds = np.arange(statistics.groups) if fold_of_group is None else np.asarray(fold_of_group)
         if folds.shape != (statistics.groups,):
             raise MultiresError(
-                f"{said(name)}fold_of_group has shape {folds.shape}: give one fold for each of the {statistics.groups} groups"
+                f"{prefixed(name)}fold_of_group has shape {folds.shape}: give one fold for each of the {statistics.groups} groups"
             )
         names, codes = code_clusters(cluster_of_group, statistics.groups, name)
         self.labels_ = {}
@@ -286,7 +286,7 @@ class CCA(BaseEstimator):
             known = self.labels_[VIEW]
             codes = np.searchsorted(known, y).clip(0, len(known) - 1)
             if not np.array_equal(known[codes], y):
-                raise MultiresError(f"{said(name)}y has labels that were not fitted: leave their rows out")
+                raise MultiresError(f"{prefixed(name)}y has labels that were not fitted: leave their rows out")
             y = codes
         moments = CCAStatistics(x.shape[1], self.result_.dim_y).update(x, y, name=name).pool([0])
         scores = []
@@ -344,10 +344,12 @@ class CCA(BaseEstimator):
                 np.flatnonzero(fold_of_group == test),
             ]
             pooled = [statistics.pool_x(part) for part in parts]
-            trained_x = self._trained_view(*pooled[0], f"{said(name)}x")
+            trained_x = self._trained_view(*pooled[0], f"{prefixed(name)}x")
             for view in statistics.views:
                 moments = [statistics.pool(part, view, scatter_x=x[2]) for part, x in zip(parts, pooled, strict=True)]
-                selections.append(self._selection(view, index, (dev, test), trained_x, moments, f"{said(name)}{view}"))
+                selections.append(
+                    self._selection(view, index, (dev, test), trained_x, moments, f"{prefixed(name)}{view}")
+                )
         self._train(selections)
         tested = side_by_side(self._test, selections)
         trials = {

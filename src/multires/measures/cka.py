@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, draw_weights, summarize
-from multires.measures.statistics import CCAStatistics, Moments, as_matrix, check_finite, said
+from multires.measures.statistics import CCAStatistics, Moments, as_matrix, check_finite, prefixed
 
 MAX_BLOCKS = 50
 """Maximum number of clusters in a bootstrap of CKA: each keeps a scatter matrix."""
@@ -58,12 +58,12 @@ def debiased_cka(x: npt.ArrayLike, y: npt.ArrayLike, *, name: str = "") -> float
         views.append(matrix.astype(np.float64) - matrix.mean(axis=0, dtype=np.float64))
     if len(views[0]) != len(views[1]) or len(views[0]) < 4:
         raise MultiresError(
-            f"{said(name)}x and y have {len(views[0])} and {len(views[1])} rows: give the same four or more"
+            f"{prefixed(name)}x and y have {len(views[0])} and {len(views[1])} rows: give the same four or more"
         )
     shared = _unbiased_hsic(views[0], views[1])
     own = _unbiased_hsic(views[0], views[0]) * _unbiased_hsic(views[1], views[1])
     if not own > 0:
-        raise MultiresError(f"{said(name)}x or y does not vary enough to be compared: give more rows")
+        raise MultiresError(f"{prefixed(name)}x or y does not vary enough to be compared: give more rows")
     return float(shared / np.sqrt(own))
 
 
@@ -95,7 +95,7 @@ def cka_of_view(
     """
     value = linear_cka(statistics.pool(np.arange(statistics.groups), view))
     if not np.isfinite(value):
-        raise MultiresError(f"{said(name)}x or {view} does not vary: nothing can correlate with it")
+        raise MultiresError(f"{prefixed(name)}x or {view} does not vary: nothing can correlate with it")
     if len(names) < MIN_CLUSTERS:
         return value, None
     draws = draw_weights(len(names), replicates, seed)

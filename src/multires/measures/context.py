@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, Bootstrap, ratio_bootstrap
-from multires.measures.statistics import said
+from multires.measures.statistics import prefixed
 
 SHARE = 0.9
 """Share of the squared gradient in the effective context."""
@@ -117,14 +117,14 @@ def effective_context(
     centers = np.asarray(centers, dtype=np.float64)
     if squares.ndim != 2 or centers.shape != (len(squares),) or not len(squares):
         raise MultiresError(
-            f"{said(name)}gradients have shape {squares.shape}: give (frames, inputs) and one center per frame"
+            f"{prefixed(name)}gradients have shape {squares.shape}: give (frames, inputs) and one center per frame"
         )
     if not (0 < share <= 1 and input_period > 0):
         raise MultiresError(
-            f"{said(name)}share is {share} and input_period {input_period}: give a share in (0, 1] and seconds"
+            f"{prefixed(name)}share is {share} and input_period {input_period}: give a share in (0, 1] and seconds"
         )
     if not np.isfinite(squares).all() or not (squares.sum(axis=1) > 0).all():
-        raise MultiresError(f"{said(name)}a frame has no finite gradient: it does not depend on the input")
+        raise MultiresError(f"{prefixed(name)}a frame has no finite gradient: it does not depend on the input")
     times = first_input + input_period * np.arange(squares.shape[1])
     offset = times[None] - centers[:, None]
     before = _reach(squares * (offset < 0), -offset, share)

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.special import xlogy
 
 from multires.errors import MultiresError
-from multires.measures.statistics import indicator, said
+from multires.measures.statistics import indicator, prefixed
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,12 @@ def code_labels(values: npt.ArrayLike, rows: int, what: str, name: str = "") -> 
     """
     values = np.asarray(values)
     if values.shape != (rows,):
-        raise MultiresError(f"{said(name)}{what} has shape {values.shape}: give one label for each of the {rows} rows")
+        raise MultiresError(
+            f"{prefixed(name)}{what} has shape {values.shape}: give one label for each of the {rows} rows"
+        )
     known, codes = np.unique(values, return_inverse=True)
     if len(known) < 2:
-        raise MultiresError(f"{said(name)}{what} has {len(known)} label(s): mutual information needs at least two")
+        raise MultiresError(f"{prefixed(name)}{what} has {len(known)} label(s): mutual information needs at least two")
     return codes
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, Bootstrap, compare_replicates, ratio_bootstrap
 from multires.measures.probe import DECAYS, ProbeResult, linear_probe, probe_probabilities
-from multires.measures.statistics import said
+from multires.measures.statistics import prefixed
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the items after which the probe is fitted again, as in Voita and Titov (2020), section 4.1."""
@@ -220,11 +220,13 @@ def description_length(
     known, codes = np.unique(np.asarray(labels), return_inverse=True)
     n, count = len(codes), len(known)
     if x.ndim != 2 or len(x) != n or count < 2:
-        raise MultiresError(f"{said(name)}x has shape {x.shape} with {n} labels, {count} distinct: give two or more")
+        raise MultiresError(
+            f"{prefixed(name)}x has shape {x.shape} with {n} labels, {count} distinct: give two or more"
+        )
     if not np.isfinite(x).all():
-        raise MultiresError(f"{said(name)}x holds values that are not finite: check the layer")
+        raise MultiresError(f"{prefixed(name)}x holds values that are not finite: check the layer")
     if n < 2 * min(_FEWEST * count, n // 2 + 1) or n < 4:
-        raise MultiresError(f"{said(name)}{n} items are too few for a code: give at least {2 * _FEWEST * count}")
+        raise MultiresError(f"{prefixed(name)}{n} items are too few for a code: give at least {2 * _FEWEST * count}")
     rng = np.random.default_rng([seed, n])
     order = rng.permutation(n)
     first = min(_FEWEST * count, n // 2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from multires.errors import MultiresError, choose
 from multires.measures.assignment import centered, nearest
 from multires.measures.rows import HeldRows, NearestCenter, Piece, Pieces, Reader, ReadRows, Rows, join_parts
-from multires.measures.statistics import as_matrix, said
+from multires.measures.statistics import as_matrix, prefixed
 
 METHODS = ("lloyd", "minibatch")
 """Fitting methods; see `fit_kmeans`."""
@@ -68,7 +68,7 @@ class KMeans:
         x = x if isinstance(x, Pieces) else as_matrix(x, "x", name)
         columns = x.dim if isinstance(x, Pieces) else x.shape[1]
         if columns != len(self.origin):
-            raise MultiresError(f"{said(name)}x has {columns} columns: the clusters have {len(self.origin)}")
+            raise MultiresError(f"{prefixed(name)}x has {columns} columns: the clusters have {len(self.origin)}")
         device = device or self.centers.device
         if isinstance(x, Pieces):
             assign = NearestCenter(Reader(self.origin, str(device), name), self.centers.cpu())
@@ -125,12 +125,12 @@ def fit_kmeans(
     """
     choose("method", method, METHODS)
     if method == "minibatch" and isinstance(x, Pieces):
-        raise MultiresError(f"{said(name)}method minibatch holds all rows: use lloyd for rows in pieces")
+        raise MultiresError(f"{prefixed(name)}method minibatch holds all rows: use lloyd for rows in pieces")
     x = x if isinstance(x, Pieces) else as_matrix(x, "x", name)
     least = {"n_clusters": n_clusters, "iterations": iterations, "rows_per_cluster": rows_per_cluster, "rows": len(x)}
     for what, value in least.items():
         if value < 1:
-            raise MultiresError(f"{said(name)}{what} is {value}: it must be at least 1")
+            raise MultiresError(f"{prefixed(name)}{what} is {value}: it must be at least 1")
     wanted = max(1, min(n_clusters, len(x) // rows_per_cluster))
     generator = torch.Generator().manual_seed(seed)
     rows = ReadRows.of(x, device, generator, name) if isinstance(x, Pieces) else HeldRows.of(x, device, generator, name)
@@ -143,7 +143,7 @@ def fit_kmeans(
             centers = _lloyd(rows, most, centers, iterations)
     if len(centers) < n_clusters:
         warnings.warn(
-            f"{said(name)}{n_clusters} clusters were reduced to {len(centers)}: {len(x)} training rows allow for no "
+            f"{prefixed(name)}{n_clusters} clusters were reduced to {len(centers)}: {len(x)} training rows allow for no "
             f"more at {rows_per_cluster} rows a cluster, or have no more different values",
             stacklevel=2,
         )

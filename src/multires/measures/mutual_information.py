@@ -17,7 +17,7 @@ from multires.measures.bootstrap import MIN_CLUSTERS, Bootstrap, code_clusters, 
 from multires.measures.contingency import Contingency, code_labels, entropies
 from multires.measures.kmeans import fit_kmeans
 from multires.measures.rows import Pieces
-from multires.measures.statistics import said
+from multires.measures.statistics import prefixed
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,11 @@ def mutual_informations(
             rows_per_cluster=rows_per_cluster,
             batch_size=batch_size,
             device=device,
-            name=f"{said(name)}train",
+            name=f"{prefixed(name)}train",
         )
-        clusterings.append((int(seed), model, model.predict(evaluation, device=device, name=f"{said(name)}evaluation")))
+        clusterings.append(
+            (int(seed), model, model.predict(evaluation, device=device, name=f"{prefixed(name)}evaluation"))
+        )
     results = {}
     for view, codes in coded.items():
         runs = tuple(_run(seed, clusters, codes, model.inertia) for seed, model, clusters in clusterings)

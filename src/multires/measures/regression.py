@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, Bootstrap, code_clusters, draw_weights, summarize
 from multires.measures.folds import assign_folds
-from multires.measures.statistics import CCAStatistics, Moments, as_matrix, check_finite, indicator, said
+from multires.measures.statistics import CCAStatistics, Moments, as_matrix, check_finite, indicator, prefixed
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties to choose from, on squared weights of standardized dimensions, relative to the mean squared error."""
@@ -187,16 +187,20 @@ def ridge_probe(
     targets = [_targets(y, x, what, name) for y, x, what in ((train_y, train, "train_y"), (test_y, test, "test_y"))]
     check_finite(test, "test_x", name)
     if train.shape[1] != test.shape[1] or targets[0].shape[1] != targets[1].shape[1]:
-        raise MultiresError(f"{said(name)}training and test rows differ in dimensions or targets: give the same layer")
+        raise MultiresError(
+            f"{prefixed(name)}training and test rows differ in dimensions or targets: give the same layer"
+        )
     if not (np.ptp(targets[0], axis=0) > 0).all() or not (np.ptp(targets[1], axis=0) > 0).all():
-        raise MultiresError(f"{said(name)}a target is constant: R2 is not defined")
+        raise MultiresError(f"{prefixed(name)}a target is constant: R2 is not defined")
     parts = len(np.unique(np.asarray(groups))) if groups is not None else len(train)
     folds = min(FOLDS, parts)
     fold_of_row = assign_folds(len(train), folds, seed=seed, groups=groups)
     order = np.random.default_rng([seed, len(train)]).permutation(len(train))
     dims = {"targets": targets[0].shape[1], "shuffled": targets[0].shape[1]}
     views = {"targets": targets[0], "shuffled": targets[0][order]}
-    statistics = CCAStatistics(train.shape[1], dims, folds).update(train, views, fold_of_row, name=said(name) + "train")
+    statistics = CCAStatistics(train.shape[1], dims, folds).update(
+        train, views, fold_of_row, name=prefixed(name) + "train"
+    )
     fitted = {view: fit_ridge(statistics, view, np.arange(folds), penalties) for view in dims}
     names, member = code_clusters(np.arange(len(test)) if clusters is None else clusters, len(test), name)
     residual = {view: np.empty_like(targets[1]) for view in dims}
@@ -230,7 +234,7 @@ def _targets(y: npt.ArrayLike, x: np.ndarray, what: str, name: str) -> Float[np.
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or len(y) != len(x):
         raise MultiresError(
-            f"{said(name)}{what} has shape {y.shape}: give one row of targets for each of {len(x)} rows"
+            f"{prefixed(name)}{what} has shape {y.shape}: give one row of targets for each of {len(x)} rows"
         )
     check_finite(y, what, name)
     return y

@@ -13,7 +13,7 @@ from scipy.stats import rankdata, spearmanr
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, Bootstrap, code_clusters, draw_weights, summarize
-from multires.measures.statistics import as_matrix, check_finite, said
+from multires.measures.statistics import as_matrix, check_finite, prefixed
 
 Geometry = Literal["cosine", "euclidean"]
 """Distance between items."""
@@ -100,18 +100,20 @@ def word_similarity(
     """
     judged = np.asarray(judgments, dtype=np.float64)
     if judged.shape != (len(pairs),):
-        raise MultiresError(f"{said(name)}{len(pairs)} pairs have judgments of shape {judged.shape}: give one for each")
+        raise MultiresError(
+            f"{prefixed(name)}{len(pairs)} pairs have judgments of shape {judged.shape}: give one for each"
+        )
     known = np.array([a in vectors and b in vectors for a, b in pairs], dtype=bool)
     if known.sum() < 3:
         raise MultiresError(
-            f"{said(name)}{known.sum()} of {len(pairs)} pairs have vectors for both words: give more words"
+            f"{prefixed(name)}{known.sum()} of {len(pairs)} pairs have vectors for both words: give more words"
         )
     cosines = np.empty(int(known.sum()))
     for place, index in enumerate(np.flatnonzero(known).tolist()):
         a, b = (np.asarray(vectors[word], dtype=np.float64) for word in pairs[index])
         length = np.linalg.norm(a) * np.linalg.norm(b)
         if not (np.isfinite(length) and length > 0):
-            raise MultiresError(f"{said(name)}a vector of the pair {pairs[index]} is zero or not finite")
+            raise MultiresError(f"{prefixed(name)}a vector of the pair {pairs[index]} is zero or not finite")
         cosines[place] = a @ b / length
     judged = judged[known]
     value = float(spearmanr(cosines, judged).statistic)
@@ -182,7 +184,9 @@ def rsa(
     views = [as_matrix(values, what, name) for what, values in (("x", x), ("y", y))]
     items = len(views[0])
     if len(views[1]) != items or items < 3:
-        raise MultiresError(f"{said(name)}x and y have {items} and {len(views[1])} items: give the same three or more")
+        raise MultiresError(
+            f"{prefixed(name)}x and y have {items} and {len(views[1])} items: give the same three or more"
+        )
     names, member = code_clusters(np.arange(items) if clusters is None else clusters, items, name)
     chosen = np.sort(np.random.default_rng([seed, items]).permutation(items)[:max_items])
     present, member = np.unique(member[chosen], return_inverse=True)
@@ -190,9 +194,9 @@ def rsa(
     ranks = []
     for what, view in zip(("x", "y"), views, strict=True):
         check_finite(view[chosen], what, name)
-        distance = _distances(view[chosen].astype(np.float64), geometry, f"{said(name)}{what}")[i, j]
+        distance = _distances(view[chosen].astype(np.float64), geometry, f"{prefixed(name)}{what}")[i, j]
         if np.ptp(distance) == 0:
-            raise MultiresError(f"{said(name)}all distances in {what} are equal: they have no order")
+            raise MultiresError(f"{prefixed(name)}all distances in {what} are equal: they have no order")
         rank = rankdata(distance)
         matrix = np.zeros((len(chosen), len(chosen)))
         matrix[i, j] = matrix[j, i] = (rank - rank.mean()) / rank.std()

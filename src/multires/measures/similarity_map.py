@@ -13,7 +13,7 @@ from multires.errors import MultiresError
 from multires.measures.bootstrap import LEVEL, MIN_CLUSTERS, code_clusters, draw_weights
 from multires.measures.cca import cca_scores
 from multires.measures.cka import join_clusters
-from multires.measures.statistics import as_matrix, check_finite, said
+from multires.measures.statistics import as_matrix, check_finite, prefixed
 from multires.runtime.parallel import side_by_side
 
 BLOCK = 256
@@ -97,7 +97,7 @@ def cka_map(
     rows = len(layers[0]) if layers else 0
     if rows < 4 or any(len(layer) != rows for layer in layers):
         raise MultiresError(
-            f"{said(name)}layers have {sorted({len(x) for x in layers})} rows: give the same four or more"
+            f"{prefixed(name)}layers have {sorted({len(x) for x in layers})} rows: give the same four or more"
         )
     names, cluster_of_row = code_clusters(clusters, rows, name)
     names, cluster_of_row = join_clusters(names, cluster_of_row, seed)
@@ -115,7 +115,7 @@ def cka_map(
         sums.ratio(shuffled[None], total.sum(axis=(2, 3))[None])[0],
     )
     if not np.isfinite(value).all():
-        raise MultiresError(f"{said(name)}a layer does not vary: nothing can be similar to it")
+        raise MultiresError(f"{prefixed(name)}a layer does not vary: nothing can be similar to it")
     low = high = np.full_like(value, np.nan)
     drawn = np.empty((0, *value.shape))
     if len(names) >= MIN_CLUSTERS:
@@ -215,7 +215,7 @@ def cca_map(
             continue
         found = cca_scores(
             np.asarray(layer)[chosen], views, variant="mean", groups=groups, seed=seed, replicates=replicates,
-            level=level, name=f"{said(name)}layer {i}",
+            level=level, name=f"{prefixed(name)}layer {i}",
         )  # fmt: skip
         for key, result in found.items():
             places = [(i, int(key))] + ([(int(key), i)] if layers_y is None else [])

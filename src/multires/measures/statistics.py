@@ -125,14 +125,14 @@ class CCAStatistics:
         x = as_matrix(x, "x", name)
         views = dict(y) if isinstance(y, Mapping) else {VIEW: y}
         if set(views) != set(self.mean_y):
-            raise MultiresError(f"{said(name)}y views {sorted(views)} were given: give {sorted(self.mean_y)}")
+            raise MultiresError(f"{prefixed(name)}y views {sorted(views)} were given: give {sorted(self.mean_y)}")
         if x.shape[1] != self.dim_x:
-            raise MultiresError(f"{said(name)}x has {x.shape[1]} columns: these statistics have {self.dim_x}")
+            raise MultiresError(f"{prefixed(name)}x has {x.shape[1]} columns: these statistics have {self.dim_x}")
         views = {view: self._checked_view(view, values, len(x), name) for view, values in views.items()}
         check_finite(x, "x", name)
         group = np.broadcast_to(np.asarray(group), len(x))
         if len(x) and not (np.issubdtype(group.dtype, np.integer) and group.min() >= 0 and group.max() < self.groups):
-            raise MultiresError(f"{said(name)}group indices must be integers in 0 ... {self.groups - 1}")
+            raise MultiresError(f"{prefixed(name)}group indices must be integers in 0 ... {self.groups - 1}")
         order = np.argsort(group, kind="stable")
         present, starts = np.unique(group[order], return_index=True)
         parts = list(zip(present.tolist(), np.split(order, starts[1:]), strict=False))
@@ -143,14 +143,18 @@ class CCAStatistics:
         values = np.asarray(values)
         dim = self.views[view]
         if len(values) != rows:
-            raise MultiresError(f"{said(name)}x has {rows} rows but view {view!r} has {len(values)}")
+            raise MultiresError(f"{prefixed(name)}x has {rows} rows but view {view!r} has {len(values)}")
         if values.ndim == 1:
             if rows and not (np.issubdtype(values.dtype, np.integer) and values.min() >= 0 and values.max() < dim):
-                raise MultiresError(f"{said(name)}label indices of view {view!r} must be integers in 0 ... {dim - 1}")
+                raise MultiresError(
+                    f"{prefixed(name)}label indices of view {view!r} must be integers in 0 ... {dim - 1}"
+                )
             return values
         values = as_matrix(values, view, name)
         if values.shape[1] != dim:
-            raise MultiresError(f"{said(name)}view {view!r} has {values.shape[1]} columns: these statistics have {dim}")
+            raise MultiresError(
+                f"{prefixed(name)}view {view!r} has {values.shape[1]} columns: these statistics have {dim}"
+            )
         check_finite(values, view, name)
         return values
 
@@ -341,9 +345,9 @@ def as_matrix(values: npt.ArrayLike, what: str, name: str = "") -> np.ndarray:
     """
     values = np.asarray(values)
     if values.ndim != 2 or values.shape[1] == 0:
-        raise MultiresError(f"{said(name)}{what} has shape {values.shape}: give a matrix (rows, columns)")
+        raise MultiresError(f"{prefixed(name)}{what} has shape {values.shape}: give a matrix (rows, columns)")
     if values.dtype.kind not in "fiub":
-        raise MultiresError(f"{said(name)}{what} has type {values.dtype}: give real numbers")
+        raise MultiresError(f"{prefixed(name)}{what} has type {values.dtype}: give real numbers")
     return values
 
 
@@ -363,12 +367,12 @@ def check_finite(values: np.ndarray, what: str, name: str = "") -> None:
         return
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if not len(bad):
-        raise MultiresError(f"{said(name)}{what} has values too large to be squared in float64: scale it down")
+        raise MultiresError(f"{prefixed(name)}{what} has values too large to be squared in float64: scale it down")
     raise MultiresError(
-        f"{said(name)}{what} has NaN or infinity in row {bad[0]} ({len(bad)} rows of {len(values)}): leave them out"
+        f"{prefixed(name)}{what} has NaN or infinity in row {bad[0]} ({len(bad)} rows of {len(values)}): leave them out"
     )
 
 
-def said(name: str) -> str:
-    """The start of a message about something with a name."""
+def prefixed(name: str) -> str:
+    """Prefix of a message about something with a name; empty without one."""
     return f"{name}: " if name else ""

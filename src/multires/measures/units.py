@@ -13,7 +13,7 @@ from sklearn.metrics.cluster import contingency_matrix, expected_mutual_informat
 
 from multires.measures.bootstrap import LEVEL, Bootstrap, code_clusters, draw_weights, summarize
 from multires.measures.contingency import Contingency, code_labels, entropies
-from multires.measures.statistics import said
+from multires.measures.statistics import prefixed
 
 MEASURES = ("pnmi", "phone purity", "cluster purity", "adjusted mi")
 """Measures of `UnitResult`."""
@@ -111,7 +111,7 @@ def unit_scores(
     shuffled = np.random.default_rng([seed, len(label)]).permutation(label)
     chance = Contingency.of(unit, shuffled)
     baseline = {m: float(v[0]) for m, v in _scores(chance, chance.counts[:, None], expected).items()}
-    names, cluster_of_row = code_clusters(clusters, len(label), f"{said(name)}units")
+    names, cluster_of_row = code_clusters(clusters, len(label), f"{prefixed(name)}units")
     bootstrap = {}
     if names:
         draws = draw_weights(len(names), replicates, seed)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from multires.errors import MultiresError
-from multires.measures.statistics import as_matrix, said
+from multires.measures.statistics import as_matrix, prefixed
 
 
 def code_views(
@@ -23,15 +23,15 @@ def code_views(
     """
     coded, labels = {}, {}
     if not views:
-        raise MultiresError(f"{said(name)}no y view was given")
+        raise MultiresError(f"{prefixed(name)}no y view was given")
     for view, values in views.items():
         coded[view] = np.asarray(values)
         if len(coded[view]) != rows:
-            raise MultiresError(f"{said(name)}x has {rows} rows but view {view!r} has {len(coded[view])}")
+            raise MultiresError(f"{prefixed(name)}x has {rows} rows but view {view!r} has {len(coded[view])}")
         if coded[view].ndim == 1:
             if coded[view].dtype.kind == "f":
                 raise MultiresError(
-                    f"{said(name)}view {view!r} is a vector of floats: give labels, or a matrix of one column"
+                    f"{prefixed(name)}view {view!r} is a vector of floats: give labels, or a matrix of one column"
                 )
             labels[view], coded[view] = np.unique(coded[view], return_inverse=True)
         else:
