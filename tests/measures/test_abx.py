@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,7 +75,8 @@ def test_error_is_that_of_fastabx(speakers):
     from fastabx.dataset import InMemoryAccessor
 
     indices = {i: (int(a), int(b)) for i, (a, b) in enumerate(spans)}
-    accessor = InMemoryAccessor(indices, torch.from_numpy(frames.astype(np.float32)))
+    device = {"device": torch.device("cpu")} if "device" in inspect.signature(InMemoryAccessor).parameters else {}
+    accessor = InMemoryAccessor(indices, torch.from_numpy(frames.astype(np.float32)), **device)
     dataset = fastabx.Dataset(labels=polars.DataFrame(names), accessor=accessor)
     by, across = (["context", "speaker"], None) if speakers == "within" else (["context"], ["speaker"])
     task = fastabx.Task(dataset, on="phone", by=by, across=across)
