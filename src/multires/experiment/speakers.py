@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,9 @@ def score_model(
             rows = _score(outcome, layers, heard, middle, seed, settings, device)
             table = pd.DataFrame(rows).assign(outcome=outcome.key, condition=condition, seed=seed)
             table = table[[*SCORE_COLUMNS, *(name for name in table if name not in SCORE_COLUMNS)]]
-            partial = paths[outcome.key].with_name(f".{paths[outcome.key].name}.{os.getpid()}")
-            table.to_parquet(partial)
-            partial.replace(paths[outcome.key])
+            written = paths[outcome.key].with_name(f".{paths[outcome.key].name}.{os.getpid()}")
+            table.to_parquet(written)
+            written.replace(paths[outcome.key])
     return pd.concat([pd.read_parquet(path) for path in paths.values()], ignore_index=True)
 
 
@@ -356,8 +357,13 @@ def _correlation(layer: Layer, form: str, heard: Mapping[str, _Speech]) -> list[
             speakers, member = np.unique(part.word_speakers.astype(str), return_inverse=True)
             held = np.searchsorted(names, part.word_labels.astype(str))
             sums = VariateSums.of_rows(directions, part.words[layer.name, form], held, member, len(speakers))
-            rows += _jackknifed(role, part.word_speakers, lambda draws, s=sums: s.correlations(draws).mean(1), labels)
+            rows += _jackknifed(role, part.word_speakers, partial(_mean_correlation, sums), labels)
     return rows
+
+
+def _mean_correlation(sums: VariateSums, draws: np.ndarray) -> np.ndarray:
+    found: np.ndarray = sums.correlations(draws).mean(1)
+    return found
 
 
 def _information(layer: Layer, form: str, heard: Mapping[str, _Speech], settings: Settings) -> list[dict[str, Any]]:
