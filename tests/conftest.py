@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ torch.set_num_threads(min(THREADS, torch.get_num_threads()))
 threadpool_limits(THREADS)
 
 COSTLY = ("run", "drawn", "client")
-"""Fixtures that take long to make: the run, its figures, and a cluster that works on it."""
+"""Fixtures that take long to make: the run, its figures, and a cluster."""
 
 SETTINGS = {
     "hours": 0.06,
@@ -70,6 +71,14 @@ def _costly_tests(file: Path) -> frozenset[str]:
     """The tests of a file that take one of `COSTLY`."""
     pattern = rf"^def (test_\w+)\([^)]*\b(?:{'|'.join(COSTLY)})\b"
     return frozenset(re.findall(pattern, file.read_text(), re.MULTILINE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Speech and downloads of these tests, not those of the user or of another test process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTIRES_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,17 +19,20 @@ from multires.runtime.digest import code_digest
 from multires.runtime.engine import Engine, Piece, Result
 
 ATTEMPTS = 3
-"""How often a piece of work is tried, each time by another worker where there is one."""
+"""Attempts for each piece of work, each on another worker where there is one."""
 
 PATIENCE = 3600.0
-"""Seconds after which a worker that is still at one piece is taken to hang."""
+"""Seconds for one piece, after which its worker counts as not responding."""
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Cluster(Engine):
-    """The workers that a Dask client knows, on one machine or many.
+    """The workers of a Dask client, on one machine or many.
 
-    A piece that a worker gives up on is tried elsewhere; so is one whose worker dies, runs out of memory or is at it
-    longer than `patience`. What still fails is reported when all the rest is done.
+    A piece that fails is retried on another worker; so is one whose worker dies, runs out of memory or takes longer
+    than `patience`. Pieces that keep failing are reported when all others are done.
 
     Parameters
     ----------
@@ -35,16 +40,27 @@ class Cluster(Engine):
         Of `distributed`, connected.
     attempts, patience
         As `ATTEMPTS` and `PATIENCE`.
+    clock, glance
+        The seconds that `patience` is measured with, and the seconds between two looks at running pieces.
     """
 
     remote = True
 
-    def __init__(self, client: Any, *, attempts: int = ATTEMPTS, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        attempts: int = ATTEMPTS,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        glance: float = 1.0,
+    ) -> None:
         self.client = client
         self.attempts, self.patience = attempts, patience
+        self._clock, self._glance = clock, glance
 
     def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
-        """As `Engine.each`, with as many pieces under way as the workers have threads."""
+        """As `Engine.each`, with one running piece for each thread of the workers."""
         waiting = (_Job(piece) for piece in pieces)
         again: list[_Job] = []
         running: dict[Any, _Job] = {}
@@ -63,7 +79,7 @@ class Cluster(Engine):
                 if not running:
                     break
                 with suppress(Empty):
-                    ended.get(timeout=_GLANCE)
+                    ended.get(timeout=self._glance)
                 for future in [future for future in running if future.done()]:
                     job = running.pop(future)
                     outcome = _outcome(future)
@@ -72,7 +88,8 @@ class Cluster(Engine):
                         yield outcome.value
                     else:
                         self._retry(job, outcome, again, failed)
-                for future in [future for future, job in running.items() if job.age() > self.patience]:
+                now = self._clock()
+                for future in [future for future, job in running.items() if now - job.since > self.patience]:
                     self._retry(running.pop(future), self._abandon(future), again, failed)
         finally:
             for future in running:
@@ -81,21 +98,21 @@ class Cluster(Engine):
             named = "; ".join(f"{job.piece}: {job.problem}" for job in failed[:3])
             more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
             raise MultiresError(
-                f"{len(failed)} of {finished + len(failed)} {what} failed, the rest is done and kept ({named}{more}): "
-                "mend the cause and run again, only these will be tried"
+                f"{len(failed)} of {finished + len(failed)} {what} failed, the others are done and kept ({named}{more}): "
+                "fix the cause and re-run, only these will be tried"
             )
 
     def merge(
         self, function: Callable[[Piece], Result], pieces: Sequence[Piece], join: Callable[[Result, Result], Result]
     ) -> Result:
-        """As `Engine.merge`; branches are joined where they are, and only the last comes back.
+        """As `Engine.merge`; branches are joined on the workers, and only the last result is sent back.
 
-        What can be joined goes before what is still to be made, so that few results wait.
+        Joins have priority over new pieces, so that few results are held at a time.
         """
         if not pieces:
             raise MultiresError("there is nothing to merge")
         package, retries = code_digest(), self.attempts - 1
-        # As a task's result it is sent once to each worker, and made again where it is lost; centres of clusters are large.
+        # As a task's result it is sent once to each worker and recomputed where it is lost; cluster centers are large.
         given = self.client.submit(_same, function, pure=False, priority=1)
         level = self.client.map(_checked, pieces, function=given, package=package, pure=False, retries=retries)
         keys = {future.key for future in level}
@@ -116,12 +133,12 @@ class Cluster(Engine):
         return outcome.value
 
     def width(self, what: str = "the work") -> int:
-        """As many as the workers have threads; waits a while for the first worker.
+        """The number of the workers' threads; waits up to a minute for the first worker.
 
         Raises
         ------
         MultiresError
-            Where none joins.
+            If no worker joins.
         """
         threads = sum(self.client.nthreads().values())
         if not threads:
@@ -129,14 +146,14 @@ class Cluster(Engine):
                 self.client.wait_for_workers(1, timeout=_JOINING)
             except TimeoutError as error:
                 raise MultiresError(
-                    f"no worker has joined {_address(self.client)} within {_JOINING:.0f} s: {what} cannot be worked on; "
-                    "start workers (dask worker ADDRESS) and run again"
+                    f"no worker has joined {_address(self.client)} within {_JOINING:.0f} s: {what} cannot be computed; "
+                    "start workers (dask worker ADDRESS) and re-run"
                 ) from error
             threads = sum(self.client.nthreads().values())
         return max(threads, 1)
 
     def _watched(self, last: Any, keys: set[str]) -> _Outcome:
-        """What comes of the last of some futures; workers that are at one of them for too long are started anew.
+        """The outcome of the last of some futures; workers that take too long for one of them are restarted.
 
         Only keys are held here: a future that is held would keep its result on the workers.
         """
@@ -146,28 +163,28 @@ class Cluster(Engine):
         restarts = 0
         while True:
             with suppress(Empty):
-                ended.get(timeout=_GLANCE)
+                ended.get(timeout=self._glance)
                 return _outcome(last)
-            now = time.monotonic()
+            now = self._clock()
             at = {key: worker for worker, own in self.client.processing().items() for key in own if key in keys}
             since = {key: since.get(key, now) for key in at}
             late = sorted({at[key] for key, began in since.items() if now - began > self.patience})
             if late and restarts == self.attempts - 1:
                 last.cancel(force=True)
-                return _Outcome(problem=f"{', '.join(late)} was still at it after {self.patience:.0f} s")
+                return _Outcome(problem=f"{', '.join(late)} was not done after {self.patience:.0f} s")
             if late:
                 restarts += 1
-                print(f"{', '.join(late)} hangs: started anew", file=sys.stderr, flush=True)
-                self._start_anew(late)
+                _LOG.warning("%s does not respond: restarted", ", ".join(late))
+                self._restart(late)
                 since = {}
 
-    def _start_anew(self, workers: Sequence[str]) -> None:
-        with suppress(Exception):  # a worker without a nanny cannot be started anew
+    def _restart(self, workers: Sequence[str]) -> None:
+        with suppress(Exception):  # a worker without a nanny cannot be restarted
             self.client.restart_workers(list(workers), timeout=_JOINING, raise_for_error=False)
 
     def _submit(self, task: _Task, job: _Job) -> Any:
         job.attempts += 1
-        job.since = time.monotonic()
+        job.since = self._clock()
         others = [worker for worker in self.client.nthreads() if worker not in job.avoid] if job.avoid else []
         return self.client.submit(
             _run, task, job.piece, pure=False, workers=others or None, allow_other_workers=bool(others)
@@ -177,32 +194,29 @@ class Cluster(Engine):
         job.problem = outcome.problem
         job.avoid.update(outcome.workers)
         if outcome.died:
-            # Dask has tried it several times. Once more: it may only have stood beside the one at fault.
+            # Dask has tried it several times. Once more: the worker may have died of a piece that ran beside it.
             job.attempts = max(job.attempts, self.attempts - 1)
         if job.attempts < self.attempts:
-            print(f"{job.piece}: {job.problem}; trying it again", file=sys.stderr, flush=True)
+            _LOG.warning("%s: %s; retrying", job.piece, job.problem)
             again.append(job)
         else:
             failed.append(job)
 
     def _abandon(self, future: Any) -> _Outcome:
-        """Give up on a worker that hangs: start it anew where something watches over it, and go without it where not."""
+        """Give up on a worker that does not respond: restart it if it has a nanny, and avoid it for this piece."""
         workers = [worker for worker, keys in self.client.processing().items() if future.key in keys]
         future.cancel(force=True)
-        self._start_anew(workers)  # where that cannot be, it is avoided
+        self._restart(workers)
         named = ", ".join(workers) or "a worker"
-        return _Outcome(problem=f"{named} was still at it after {self.patience:.0f} s", workers=tuple(workers))
+        return _Outcome(problem=f"{named} was not done after {self.patience:.0f} s", workers=tuple(workers))
 
-
-_GLANCE = 1.0
-"""Seconds between looks at what is under way."""
 
 _JOINING = 60.0
-"""Seconds that a worker is given to appear."""
+"""Seconds to wait for a worker to join."""
 
 
 class _Job:
-    """A piece of work, and how it has gone so far."""
+    """A piece of work and its history."""
 
     def __init__(self, piece: Any) -> None:
         self.piece = piece
@@ -210,13 +224,10 @@ class _Job:
         self.avoid: set[str] = set()
         self.problem: str | None = None
 
-    def age(self) -> float:
-        return time.monotonic() - self.since
-
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a piece: its value, or the problem and the workers that had it."""
+    """The outcome of a piece: its value, or the problem and the workers that had it."""
 
     value: Any = None
     problem: str | None = None
@@ -226,14 +237,14 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Task:
-    """A function for the workers, and the package that it was written for."""
+    """A function for the workers, and the digest of the package that it belongs to."""
 
     function: Callable[[Any], Any]
     package: str
 
 
 def _run(task: _Task, piece: Any) -> _Outcome:
-    """On a worker: what becomes of a piece; an error is a value, so that the other pieces go on."""
+    """On a worker: the outcome of a piece; an error is a value, so that the other pieces continue."""
     from distributed import get_worker
 
     address = get_worker().address
@@ -261,14 +272,14 @@ def _joined(join: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
 
 
 def _outcome(future: Any) -> _Outcome:
-    """The result of a future, or what Dask says of it; a worker that died has been tried elsewhere by Dask itself."""
+    """The result of a future, or Dask's error; a piece whose worker died has been retried by Dask itself."""
     from distributed import KilledWorker
 
     try:
         value = future.result()
     except KilledWorker as error:
         return _Outcome(
-            problem="every worker that had it died, as one does that runs out of memory; the last was "
+            problem="every worker that had it died, possibly out of memory; the last was "
             f"{getattr(error.last_worker, 'address', error.last_worker)}",
             died=True,
         )
@@ -277,16 +288,22 @@ def _outcome(future: Any) -> _Outcome:
     return value if isinstance(value, _Outcome) else _Outcome(value)
 
 
-@cache
 def _settle() -> None:
-    """Share a worker's cores among its threads: as many threads of torch and BLAS as there are cores for each."""
-    import torch
+    """Share a worker's cores among its threads: torch and BLAS use as many threads as there are cores for each."""
     from distributed import get_worker
     from threadpoolctl import threadpool_limits
 
-    share = max(1, torch.get_num_threads() // get_worker().state.nthreads)
-    torch.set_num_threads(share)
-    threadpool_limits(share)
+    global _share
+    if _share is None:
+        cores = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+        _share = max(1, cores // get_worker().state.nthreads)
+        os.environ["OMP_NUM_THREADS"] = str(_share)  # for libraries that are loaded later
+        threadpool_limits(_share)
+    if (torch := sys.modules.get("torch")) and torch.get_num_threads() != _share:
+        torch.set_num_threads(_share)
+
+
+_share: int | None = None
 
 
 def _address(client: Any) -> str:

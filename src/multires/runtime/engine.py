@@ -13,21 +13,21 @@ Result = TypeVar("Result")
 
 
 class Engine:
-    """This process, one piece after another; `Cluster` has the same methods."""
+    """Work in this process, one piece after another; `multires.runtime.cluster.Cluster` has the same methods."""
 
     remote = False
 
     def width(self, what: str = "the work") -> int:
-        """How many pieces can be under way side by side; `what` names them in messages."""
+        """The number of pieces that run at the same time; `what` names them in messages."""
         return 1
 
     def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
-        """The function of every piece, as they are done.
+        """The results of a function for every piece, in the order in which they are done.
 
         Parameters
         ----------
         function, pieces
-            Plain values where the engine is a cluster; `str` of a piece names it in messages.
+            Picklable where the engine is a cluster; `str` of a piece names it in messages.
         what
             The pieces together, for messages.
 
@@ -42,10 +42,16 @@ class Engine:
     def merge(
         self, function: Callable[[Piece], Result], pieces: Sequence[Piece], join: Callable[[Result, Result], Result]
     ) -> Result:
-        """The functions of all pieces, joined two by two as the branches of a tree.
+        """The results of a function for all pieces, joined in pairs as the branches of a binary tree.
 
-        The tree is the same on every engine, and so is the result, to the last bit. Held at once are as many results as
-        the tree is high.
+        The tree is the same on every engine, and so is the result, to the last bit. At most one result per level of the
+        tree is held at a time.
+
+        Examples
+        --------
+        >>> import operator
+        >>> LOCAL.merge(len, ["a", "bc", "def"], operator.add)
+        6
         """
         if not pieces:
             raise MultiresError("there is nothing to merge")
@@ -65,14 +71,15 @@ LOCAL = Engine()
 
 
 def open_engine(engine: Any = None) -> Engine:
-    """The engine of a name: ``local``, or the address of a Dask scheduler; a Dask client and an `Engine` are taken as such.
+    """The engine for a name: ``local``, or the address of a Dask scheduler.
 
-    Where none is given, the variable MULTIRES_ENGINE names it, else it is ``local``.
+    A Dask client and an `Engine` are accepted too. The default is the environment variable MULTIRES_ENGINE, else
+    ``local``.
 
     Raises
     ------
     MultiresError
-        For anything else, where no scheduler answers, or without the extra ``cluster``.
+        For any other value, if no scheduler answers, or without the extra ``cluster``.
     """
     if isinstance(engine, Engine):
         return engine
