@@ -90,7 +90,7 @@ def test_vectors_beyond_memory_are_clustered_shard_by_shard(client, tmp_path, mo
     monkeypatch.setattr(Cluster, "merge", lambda self, *given: merged.append(given[0]) or merge(self, *given))
     tables = {}
     for name, engine, held in (("held", LOCAL, 2**30), ("here", LOCAL, 0), ("there", open_engine(client), 0)):
-        monkeypatch.setattr(stages, "_HELD", held)
+        monkeypatch.setattr(stages.rows, "_HELD", held)
         made = open_run(workspace=tmp_path / name, engine=engine, progress=False, **SETTINGS)
         assert made.features("untrained/multi-small").shards > 3
         tables[name] = stages.mutual_information(made).table

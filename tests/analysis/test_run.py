@@ -3,7 +3,7 @@ import os
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def test_untrained_models_come_once_for_each_seed(tmp_path):
     assert run.model("untrained/multi-small", 0) is run.model("untrained/multi-small", 0)
 
 
-def test_tables_are_kept_with_their_provenance_and_made_again_when_damaged(tmp_path, capsys):
+def test_tables_are_kept_with_their_provenance_and_made_again_when_damaged(tmp_path, caplog):
     run = open_run(workspace=tmp_path)
     calls = []
 
@@ -76,10 +76,10 @@ def test_tables_are_kept_with_their_provenance_and_made_again_when_damaged(tmp_p
     mended = run.table("thing", {"a": 1}, compute, corpus=False)
     assert len(calls) == 3
     pd.testing.assert_frame_equal(first.table, mended.table)
-    assert f"cannot read the table {first.path}" in capsys.readouterr().err
+    assert f"cannot read the table {first.path}" in caplog.text
 
 
-def test_a_table_that_does_not_match_its_provenance_is_made_again(tmp_path, capsys):
+def test_a_table_that_does_not_match_its_provenance_is_made_again(tmp_path, caplog):
     run = open_run(workspace=tmp_path, progress=False)
     values = iter(range(10))
 
@@ -90,11 +90,11 @@ def test_a_table_that_does_not_match_its_provenance_is_made_again(tmp_path, caps
     assert made(1).table["value"].item() == 0
     first.path.write_bytes(second.path.read_bytes())  # another table under its name
     assert made(1).table["value"].item() == 2
-    assert "is not the table that its provenance describes" in capsys.readouterr().err
+    assert "is not the table that its provenance describes" in caplog.text
     note = first.path.with_suffix(".json")
     note.write_text(note.read_text().replace('"a": 1', '"a": 7'))  # provenance of other parameters
     assert made(1).table["value"].item() == 3
-    assert "does not match its provenance" in capsys.readouterr().err
+    assert "does not match its provenance" in caplog.text
     note.unlink()
     assert made(1).table["value"].item() == 4
     assert made(2).table["value"].item() == 1  # the other table was left alone
@@ -113,7 +113,8 @@ def test_a_table_that_depends_on_no_speech_serves_every_profile(tmp_path):
     assert found.source["profile"] == "embedded", "the provenance names the run that made it"
 
 
-def test_a_second_run_waits_for_the_table_that_the_first_makes(tmp_path, capsys):
+def test_a_second_run_waits_for_the_table_that_the_first_makes(tmp_path, caplog):
+    caplog.set_level("INFO", "multires")
     begun, go_on = threading.Event(), threading.Event()
     made = []
 
@@ -132,12 +133,12 @@ def test_a_second_run_waits_for_the_table_that_the_first_makes(tmp_path, capsys)
         first = pool.submit(runs[0].table, "thing", {}, slow, corpus=False)
         assert begun.wait(20)
         second = pool.submit(runs[1].table, "thing", {}, never, corpus=False)
-        time.sleep(0.3)
+        while "another run is making" not in caplog.text:
+            wait([second], timeout=0.01)
         assert not second.done()
         go_on.set()
         assert first.result(20).table["value"].item() == second.result(20).table["value"].item() == 0.5
     assert made == ["first"]
-    assert "another run is making" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are a matter of Unix")
@@ -149,7 +150,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing_behind(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
     try:
-        with pytest.raises(MultiresError, match=r"cannot write .*thing.*parquet: there is no room .*make some"):
+        with pytest.raises(MultiresError, match=r"cannot write .*thing.*parquet: there is no room .*free some"):
             run.table("thing", {}, lambda: table, corpus=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -32,14 +32,14 @@ def _confuse(file):
 
 
 @pytest.mark.parametrize("damage", [_cut, _flip, _confuse, Path.unlink, lambda file: shutil.rmtree(file.parents[4])])
-def test_a_damaged_shard_is_noticed_and_extracted_again(store, damage, capsys):
+def test_a_damaged_shard_is_noticed_and_extracted_again(store, damage, caplog):
     model, made = store
     before = {unit: made.vectors("conv", unit) for unit in UNITS}
     damage(made.path / "shard-0001" / "phone" / "conv" / "c" / "0" / "0")
     for unit in UNITS:
         np.testing.assert_array_equal(made.vectors("conv", unit), before[unit])
     assert model.calls == 1
-    assert "extracting shard-0001 again" in capsys.readouterr().err
+    assert "extracting shard-0001 again" in caplog.text
     assert sorted(file.name for file in made.path.iterdir()) == ["shard-0000", "shard-0001", "shard-0002"]
 
 

@@ -2,8 +2,10 @@ import errno
 import os
 import signal
 import socket
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,74 @@ def test_a_place_is_a_path_or_a_url(tmp_path):
         storage.place("gopher://hole")
 
 
+def test_a_file_url_is_a_local_path_and_file_servers_are_refused(tmp_path, monkeypatch):
+    assert storage.place(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
+    assert storage.place(f"local://{tmp_path}") == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert storage.place("~/here") == tmp_path / "here"
+    with pytest.raises(MultiresError, match="names another machine"):
+        storage.place("file://elsewhere/folder")
+    for url in ("sftp://host/folder", "smb://host/share", "ssh://host/folder"):
+        with pytest.raises(MultiresError, match=r"is not supported.*mount the folder"):
+            storage.place(url)
+
+
+def as_nobody(work):
+    """What `work` gives as another user, in a process of its own; skipped where this one may not change users."""
+    if not hasattr(os, "fork") or os.getuid() != 0:
+        pytest.skip("needs root, to become another user")
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            answer = work()
+        except MultiresError as error:
+            answer = f"MultiresError: {error}"
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(tell, str(answer).encode())
+        os._exit(0)
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        answer = pipe.read().decode()
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.fixture
+def shared():
+    """A folder that other users reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_finished_workspace_of_another_user_can_be_read(shared):
+    (shared / "tables").mkdir()
+    (shared / "tables" / "x").write_text("found")
+    assert as_nobody(lambda: (storage.open_workspace(shared) / "tables" / "x").read_text()) == "found"
+    assert "cannot write" in as_nobody(lambda: storage.replace_file(shared / "tables" / "y", lambda path: path.touch()))
+    assert as_nobody(lambda: storage.open_workspace(shared / "new")).startswith("MultiresError: workspace")
+
+
+def test_a_workspace_that_another_user_hides_is_refused_in_a_sentence(shared):
+    os.chmod(shared, 0o777)
+    (shared / "tables").mkdir(mode=0o700)
+    assert "you cannot read (tables)" in as_nobody(lambda: storage.open_workspace(shared))
+    os.chmod(shared, 0o700)
+    assert "cannot be written" in as_nobody(lambda: storage.open_workspace(shared))
+
+
+def test_what_a_killed_run_left_is_removed_when_the_workspace_is_opened(tmp_path):
+    for name in (".partial-1-table", "features/model/.shard-0001.x", "tables/.partial-2-x"):
+        (tmp_path / name).mkdir(parents=True)
+    storage.open_workspace(tmp_path)
+    assert not list(tmp_path.rglob(".*"))
+
+
 def test_a_file_is_replaced_as_a_whole_or_stays_as_it_was(tmp_path):
     target = tmp_path / "deep" / "file"
     storage.replace_file(target, lambda file: file.write_text("one"))
@@ -31,7 +101,7 @@ def test_a_file_is_replaced_as_a_whole_or_stays_as_it_was(tmp_path):
         file.write_text("tw")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(MultiresError, match=r"deep/file: there is no room \(No space left on device\); make some"):
+    with pytest.raises(MultiresError, match=r"deep/file: there is no room \(No space left on device\); free some"):
         storage.replace_file(target, full)
     assert target.read_text() == "one"
     assert os.listdir(target.parent) == ["file"]
@@ -49,7 +119,7 @@ def test_what_a_library_makes_of_a_full_disk_is_seen_through(tmp_path):
 
 
 def test_files_at_a_url_are_written_and_removed():
-    folder = storage.writable("memory://bucket/files")
+    folder = storage.open_workspace("memory://bucket/files")
     assert list(folder.iterdir()) == []
     storage.replace_file(folder / "a" / "b", lambda file: file.write_bytes(b"x"))
     with storage.making(folder / "a"):

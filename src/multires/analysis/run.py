@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +37,7 @@ from multires.results import provenance, read_table, write_table
 from multires.runtime import storage
 from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
+from multires.runtime.notices import show_notices
 
 logger = logging.getLogger(__name__)
 
@@ -297,7 +297,7 @@ class Run:
             if kept is not None:
                 return kept
             if problem:
-                print(f"{problem}: making it again", file=sys.stderr, flush=True)
+                logger.warning("%s: computing it again", problem)
             return self._made(path, key, stage, parameters, compute, corpus)
 
     def _made(
@@ -366,6 +366,8 @@ def open_run(
     MultiresError
         With one sentence that names the parameter, before any work is done.
     """
+    if progress:
+        show_notices()
     chosen = speech_profile(profile, data if speech else None, **overrides)
     seed = positive_integer("seed", seed, lowest=0)
     if not isinstance(layers, list | tuple):
@@ -373,7 +375,7 @@ def open_run(
     run = Run(
         profile=chosen,
         seed=seed,
-        workspace=storage.writable(_workspace(workspace)),
+        workspace=storage.open_workspace(_workspace(workspace)),
         data=data_folder(chosen, data) if speech else None,
         layers=tuple(layers) if layers else None,
         device=_device(device, here=not open_engine(engine).remote),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from multires.measures.cca_result import CCAResult
 from multires.measures.statistics import CCAStatistics
 from multires.models.acoustic import HOP, RATE
 from multires.models.layers import Layer
+from multires.runtime.storage import replace_folder
 
 
 @dataclass
@@ -179,22 +179,18 @@ class ModelStatistics:
             Where it cannot be written.
         """
         folder = Path(folder)
-        partial = folder.with_name(f".{folder.name}.partial")
         state = {
             "key": self.key, "parts": [list(place) for place in self.parts], "done": sorted(self.done),
             "fold_of_cell": self.fold_of_cell.tolist(), "unit_of_cell": self.unit_of_cell.tolist(),
             "trials": [list(pair) for pair in self.trials], "seed": self.seed,
         }  # fmt: skip
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+
+        def write(partial: Path) -> None:
             for number, part in enumerate(self.parts.values()):
                 part.save(partial / f"{number}.npz")
             (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-        except OSError as error:
-            raise MultiresError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
+
+        replace_folder(folder, write)
         return folder
 
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from multires.corpus.phones import from_ipa
 from multires.corpus.utterance import SILENCE, Segment
 from multires.errors import MultiresError
+from multires.runtime.processes import command
 
 _WORD_BREAK = "\u200b "
 """A zero-width space keeps espeak-ng from reading pairs such as `of the` as one word."""
@@ -93,7 +93,7 @@ def speak(voice: Voice, sentences: Sequence[Sequence[str]]) -> list[Speech]:
     }
     script = Path(__file__).with_name("espeak_process.py")
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(script)], input=json.dumps(job).encode(), capture_output=True, check=False
+        command(str(script), "-I", "-S"), input=json.dumps(job).encode(), capture_output=True, check=False
     )
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from multires.corpus.grammar import PARTS_OF_SPEECH, SEMANTIC_CLASSES, Sentence,
 from multires.corpus.speaking import Speech, Voice, speak
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
 from multires.errors import MultiresError, choose
+from multires.runtime.temporary import remove_abandoned, temporary_folder
 
 VERSION = 3
 """Raised whenever the same seed would give other samples or labels."""
@@ -120,9 +120,8 @@ def _find_or_make(split: str, seed: int, count: int, folder: Path, progress: boo
     if (target / "manifest.json").exists():
         return target
     try:
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as making:
-            work = Path(making) / "corpus"
-            work.mkdir()
+        remove_abandoned(folder)
+        with temporary_folder(target) as work:
             _make(split, seed, count, work, progress)
             try:
                 os.replace(work, target)

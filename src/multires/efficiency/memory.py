@@ -15,6 +15,7 @@ import torch
 from multires.errors import MultiresError
 from multires.models.config import ModelConfig
 from multires.models.mr_hubert import MultiResHubert
+from multires.runtime.processes import command
 
 
 def peak_memory(
@@ -71,7 +72,7 @@ def _in_fresh_process(jobs: list[dict[str, Any]]) -> list[dict[str, int]]:
         "OMP_NUM_THREADS": str(jobs[0]["threads"]),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "multires.efficiency.memory"],
+        command("multires.efficiency.memory"),
         input=json.dumps(jobs), capture_output=True, text=True, env=environment,
     )  # fmt: skip
     if done.returncode != 0:

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from multires.errors import MultiresError
+from multires.runtime.processes import PARENT
 from multires.runtime.storage import replace_file
 
 REPORT_SECONDS = 5.0
@@ -134,18 +135,6 @@ def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], obj
             lock.release()
 
 
-def end_with_parent() -> None:
-    """Interrupt this process, as Ctrl-C would, when its parent process has ended."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(2)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def run_workers(
     command: Sequence[str], jobs: Sequence[Job], folder: Path, *, workers: int, progress: bool = True
 ) -> None:
@@ -160,7 +149,7 @@ def run_workers(
     KeyboardInterrupt
         After a signal.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", PARENT: str(os.getpid())}
     stopped = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stopped.set())

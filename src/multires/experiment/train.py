@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,13 +18,15 @@ from multires.corpus import load_corpus
 from multires.corpus.utterance import Corpus
 from multires.experiment.conditions import CONDITIONS, CORPORA, Size, Targets, condition_config
 from multires.experiment.material import Material, load_material, load_units, save_speech, save_units
-from multires.experiment.queue import Job, Reporter, end_with_parent, run_workers, work
+from multires.experiment.queue import Job, Reporter, run_workers, work
 from multires.experiment.speech import load_experiment_speech
 from multires.models import load_model
 from multires.models.checkpoint import save_model
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.whisper import WhisperEncoder
+from multires.runtime.processes import PARENT, end_with_parent
 from multires.runtime.storage import making, replace_file
+from multires.runtime.temporary import remove_abandoned
 from multires.training.distributed import Processes
 from multires.training.pretrain import pretrain
 from multires.training.recipe import Recipe
@@ -91,6 +94,7 @@ def train_side_by_side(
 
 def run_worker(root: Path) -> None:
     """Train what a plan in `root` lists and no other process trains; one of the processes of `train_side_by_side`."""
+    end_with_parent(int(os.environ.get(PARENT, os.getppid())), interrupt=True)
     torch.set_num_threads(1)
     plan = json.loads((root / "plan.json").read_text())
     queue = [Job(**{**job, "changes": tuple(map(tuple, job["changes"]))}) for job in plan["jobs"]]
@@ -106,7 +110,6 @@ def run_worker(root: Path) -> None:
             held_out=(material.held_out, held_out), warm=warm, progress=False, report=report,
         )  # fmt: skip
 
-    end_with_parent()
     work(queue, root / "models", train)
 
 
@@ -158,13 +161,14 @@ def _warm(material: Material, size: Size, seed: int, folder: Path, progress: boo
         return None
     path = folder / f"warm-{seed}.safetensors"
     team = Processes(material.speech.samples.device)
-    if team.first and not path.exists():
-        values = warm_start(
-            condition_config("hubert", size), material.speech, size.recipe, seed=seed, progress=progress
-        )
-        partial = path.with_name(f".{path.name}")
-        save_file(values, partial)
-        partial.replace(path)
+    if team.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
+        with making(path):
+            if not path.exists():
+                config = condition_config("hubert", size)
+                values = warm_start(config, material.speech, size.recipe, seed=seed, progress=progress)
+                replace_file(path, lambda partial: save_file(values, partial))
     team.wait()
     return load_file(path)
 

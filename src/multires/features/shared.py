@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,8 @@ import pandas as pd
 
 from multires.errors import MultiresError
 from multires.runtime import storage
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class SharedTable:
                 shared._bytes()
                 return shared
             except MultiresError as error:
-                print(f"{error}: writing it again", file=sys.stderr, flush=True)
+                _LOG.warning("%s: writing it again", error)
         storage.replace_file(shared.path, lambda file: file.write_bytes(packed))
         return shared
 

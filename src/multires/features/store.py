@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-import uuid
+import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
@@ -24,6 +23,8 @@ from multires.features.segments import UNITS
 from multires.features.shared import SharedTable
 from multires.models.layers import Layer
 from multires.runtime import storage
+
+_LOG = logging.getLogger(__name__)
 
 
 class FeatureStore:
@@ -151,7 +152,7 @@ class FeatureStore:
             try:
                 return read_array(place, shape)  # another run or thread has restored it
             except Damaged:
-                print(f"{message}: extracting {place.parents[1].name} again", file=sys.stderr, flush=True)
+                _LOG.warning("%s: extracting %s again", message, place.parents[1].name)
             self._restore(number)
         try:
             return read_array(place, shape)
@@ -210,21 +211,16 @@ class Damaged(MultiresError):
 
 def write_shard(target: Path, layers: Sequence[Layer], vectors: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Write a shard's arrays, and last the group's own metadata, which says that it is whole."""
-    partial = target if storage.is_remote(target) else target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    with storage.writing(target):
-        try:
-            for unit in UNITS:
-                for layer in layers:
-                    if serves(layer, unit):
-                        empty = np.empty((0, layer.dim), np.float32)
-                        _write_array(partial / unit / layer.name, vectors.get(unit, {}).get(layer.name, empty))
-            zarr.create_group(str(partial), overwrite=False)
-            if partial != target:
-                storage.remove(target)
-                partial.rename(target)
-        finally:
-            if partial != target:
-                storage.remove(partial)
+
+    def write(folder: Path) -> None:
+        for unit in UNITS:
+            for layer in layers:
+                if serves(layer, unit):
+                    empty = np.empty((0, layer.dim), np.float32)
+                    _write_array(folder / unit / layer.name, vectors.get(unit, {}).get(layer.name, empty))
+        zarr.create_group(str(folder), overwrite=False)
+
+    storage.replace_folder(target, write)
 
 
 def is_whole(shard: Path) -> bool:

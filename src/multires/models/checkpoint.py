@@ -22,6 +22,7 @@ from multires.models.fairseq_options import Options
 from multires.models.mr_hubert import MultiResHubert, parameter_shapes
 from multires.models.tensors import check_names, check_shapes, check_storage, check_values
 from multires.models.unpickling import check_readable, reason
+from multires.runtime.temporary import temporary_file
 
 FORMAT = "multires"
 """Stands in the header of our own files."""
@@ -83,13 +84,12 @@ def save_model(model: MultiResHubert, target: Path, **facts: str) -> Path:
         "description": model.description,
         "trained": "true" if model.trained else "false",
     }
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata=header)
-        os.replace(partial, target)
+        with temporary_file(target) as partial:
+            save_file(tensors, partial, metadata=header)
+            os.replace(partial, target)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise MultiresError(f"cannot write {target}: {reason(error)}; choose another place or make room") from error
     return target
 

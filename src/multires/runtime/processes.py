@@ -17,6 +17,9 @@ from types import FrameType
 INTERVAL = 0.5
 """Seconds between two looks at the parent."""
 
+PARENT = "MULTIRES_PARENT"
+"""The environment variable that tells a child process the number of its parent."""
+
 GRACE = 3.0
 """Seconds that an interrupted process has to end by itself, for example to write a checkpoint."""
 
@@ -51,9 +54,12 @@ def end_with_parent(parent: int | None = None, *, interrupt: bool = False) -> No
 _watching = False
 
 
-def command(target: str) -> list[str]:
-    """The command line of a child process that runs `target`, a module or a script, and ends with this process."""
-    return [sys.executable, __file__, str(os.getpid()), target]
+def command(target: str, *options: str) -> list[str]:
+    """The command line of a child process that runs `target`, a module or a script, and ends with this process.
+
+    `options` are the Python interpreter's own, such as ``-I``.
+    """
+    return [sys.executable, *options, __file__, str(os.getpid()), target]
 
 
 class Terminated(KeyboardInterrupt):
@@ -76,7 +82,8 @@ def interrupt_on_termination() -> None:
 
 
 def _run(parent: int, target: str) -> None:
-    sys.path[:1] = []  # this file's folder, whose modules are the package's
+    if sys.path[:1] == [os.path.dirname(__file__)]:  # absent with -I; its modules are the package's
+        del sys.path[0]
     end_with_parent(parent)
     if target.endswith(".py"):
         runpy.run_path(target, run_name="__main__")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -22,6 +20,7 @@ from multires.errors import MultiresError
 from multires.features.store import FeatureStore
 from multires.models.layers import Layer
 from multires.results import tidy
+from multires.runtime.parallel import in_processes
 
 
 def distinct_models(run: Run) -> list[str]:
@@ -152,32 +151,25 @@ def _in_threads(
 def _in_processes(
     rows_of: Callable[[Any], list[dict[str, Any]]], work: Sequence[Any], count: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """As `_in_threads`; what the processes warn of is said here, and what they cannot do is done here.
+    """As `_in_threads`, by processes, whose warnings are repeated here.
 
-    That is a piece with a damaged shard, which only this process can extract again (another error is then raised here),
-    and all that is left when a process dies, as one does that runs out of memory.
+    A piece with a damaged shard, which only this process can extract again, is done here, and so is one that fails:
+    the error is then raised here.
     """
 
-    def heard(piece: Any) -> tuple[list[dict[str, Any]] | None, list[tuple[str, type[Warning]]]]:
-        with warnings.catch_warnings(record=True) as caught:
+    def caught(piece: Any) -> tuple[list[dict[str, Any]] | None, list[tuple[str, type[Warning]]]]:
+        with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             try:
                 rows = rows_of(piece)
             except MultiresError:
                 rows = None
-        return rows, [(str(warning.message), warning.category) for warning in caught]
+        return rows, [(str(warning.message), warning.category) for warning in found]
 
-    with parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=60):
-        left = list(work)
-        try:
-            for rows, said in Parallel(n_jobs=count, return_as="generator")(delayed(heard)(piece) for piece in work):
-                for message, category in said:
-                    warnings.warn(message, category, stacklevel=2)
-                piece = left.pop(0)
-                yield rows_of(piece) if rows is None else rows
-        except BrokenExecutor:
-            print("a process died, as one does that runs out of memory: going on without", file=sys.stderr, flush=True)
-    yield from map(rows_of, left)
+    for piece, (rows, messages) in zip(work, in_processes(caught, work, count), strict=True):
+        for message, category in messages:
+            warnings.warn(message, category, stacklevel=2)
+        yield rows_of(piece) if rows is None else rows
 
 
 _NOTED_IN_TABLE = ".* clusters were reduced to"

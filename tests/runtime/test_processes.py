@@ -1,0 +1,164 @@
+"""Processes end with the one that started them, whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from multires.runtime import processes
+from multires.runtime.parallel import remove_shared_memory_of_the_dead
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
+
+LIMIT = 120.0
+"""Seconds to wait for something that takes none on an idle machine."""
+
+WORKERS = """
+import os, sys, threading
+from pathlib import Path
+from multires.runtime.parallel import in_processes
+
+def wait(folder):
+    Path(folder, f"{os.getpid()}.pid").touch()
+    threading.Event().wait()
+
+list(in_processes(wait, [sys.argv[1]] * 2, 2))
+"""
+
+CHILD = """
+import subprocess, sys
+from multires.runtime.processes import command
+subprocess.run(command(sys.argv[2]), env={"FOLDER": sys.argv[1]})
+"""
+
+SCRIPT = """
+import os, threading
+from pathlib import Path
+Path(os.environ["FOLDER"], f"{os.getpid()}.pid").touch()
+threading.Event().wait()
+"""
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+@contextmanager
+def started(folder: Path, script: str, *arguments: str, children: int):
+    """A process whose children have each left their number in `folder`; yields it and those numbers."""
+    with subprocess.Popen([sys.executable, "-c", script, str(folder), *arguments], stderr=subprocess.DEVNULL) as parent:
+        found: list[int] = []
+        try:
+            until(lambda: parent.poll() is not None or len(list(folder.glob("*.pid"))) == children)
+            found = [int(path.stem) for path in folder.glob("*.pid")]
+            assert len(found) == children
+            yield parent, found
+        finally:
+            for pid in (parent.pid, *found):
+                if alive(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def shared_memory(pid: int) -> list[str]:
+    return [name for name in os.listdir("/dev/shm") if str(pid) in name]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
+def test_worker_processes_end_with_their_parent(tmp_path, number):
+    with started(tmp_path, WORKERS, children=2) as (parent, workers):
+        parent.send_signal(number)
+        parent.wait(LIMIT)
+        until(lambda: not any(map(alive, workers)))
+        until(lambda: not shared_memory(parent.pid))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_child_process_ends_with_its_parent(tmp_path, number):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    with started(tmp_path, CHILD, str(script), children=1) as (parent, children):
+        parent.send_signal(number)
+        parent.wait(LIMIT)
+        until(lambda: not any(map(alive, children)))
+
+
+def test_a_child_whose_parent_is_gone_does_not_stay():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    late = f"from multires.runtime.processes import end_with_parent as e; e({gone.pid}); import threading as t; t.Event().wait()"
+    assert subprocess.run([sys.executable, "-c", late], timeout=LIMIT).returncode == 1
+
+
+def test_an_interrupted_child_may_finish_what_it_writes(tmp_path):
+    script = f"""
+import sys, time
+from multires.runtime.processes import end_with_parent
+try:
+    end_with_parent(1 << 30, interrupt=True)
+    while True:
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    open({str(tmp_path / "written")!r}, "w").write("checkpoint")
+"""
+    subprocess.run([sys.executable, "-c", script], timeout=LIMIT, check=True)
+    assert (tmp_path / "written").read_text() == "checkpoint"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_termination_takes_the_way_of_an_interrupt(number):
+    script = """
+import sys, threading
+from multires import cli
+@cli.app.command()
+def wait():
+    print("begun", flush=True)
+    threading.Event().wait()
+sys.argv = ["multires", "wait"]
+cli.main()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout.readline() == "begun\n"
+        run.send_signal(number)
+        assert run.wait(LIMIT) == 128 + number
+        assert "interrupted; the next run continues from here" in run.stderr.read()
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(monkeypatch):
+    set_ = []
+    monkeypatch.setattr(
+        signal, "getsignal", lambda number: signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL
+    )
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_.append(number))
+    processes.interrupt_on_termination()
+    assert set_ == [signal.SIGTERM]
+
+
+def test_shared_memory_of_the_dead_is_removed_and_that_of_the_living_kept(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (tmp_path / f"joblib_memmapping_folder_{pid}_0a_0b").mkdir()
+        (tmp_path / f"sem.loky-{pid}-abc").touch()
+    (tmp_path / f"other-{gone.pid}").touch()
+    assert len(remove_shared_memory_of_the_dead([tmp_path])) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"joblib_memmapping_folder_{os.getpid()}_0a_0b", f"other-{gone.pid}", f"sem.loky-{os.getpid()}-abc"]
+    )
