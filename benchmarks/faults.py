@@ -453,6 +453,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(rest)))
         self.send_header("ETag", '"one"')
+        if start:
+            size = len(self.server.content)
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
         step = 1 << 17
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -11,10 +12,11 @@ import torch
 from multires.errors import MultiresError, choose
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import load_checkpoint
-from multires.models.download import fetch
+from multires.models.download import fetch_and_load
 from multires.models.layers import LayeredModel
 from multires.models.mr_hubert import MultiResHubert, build_model
 from multires.models.registry import published, shipped, unknown_model, untrained
+from multires.runtime.download import shown
 from multires.runtime.speed import fastest_precision
 
 
@@ -69,11 +71,11 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
     if (file := shipped().get(name)) is not None:
         return load_checkpoint(file, key=name)
     if (entry := published().get(name)) is not None:
-        path = fetch(name, entry.url, cache=cache)
-        return load_checkpoint(path, key=name, description=f"{entry.description} ({entry.data})")
+        described = partial(load_checkpoint, key=name, description=f"{entry.description} ({entry.data})")
+        return fetch_and_load(name, entry.url, described, cache=cache)
     kind, _, rest = name.partition(":")
     if kind in ("http", "https"):
-        return load_checkpoint(fetch(_url_key(name), name, cache=cache), key=name)
+        return fetch_and_load(_url_key(name), name, partial(load_checkpoint, key=shown(name)), cache=cache)
     if kind == "torchaudio":
         from multires.models.wrappers import load_torchaudio
 
@@ -93,5 +95,5 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
 
 def _url_key(url: str) -> str:
     """A file name of its own for a URL: its last part, and a digest of the whole."""
-    stem = PurePosixPath(urlparse(url).path).stem or "checkpoint"
+    stem = PurePosixPath(urlparse(url).path).stem[:80] or "checkpoint"
     return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"

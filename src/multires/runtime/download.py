@@ -1,13 +1,16 @@
-"""Files from the net: resumed where they broke off, checked, and with a remedy where that fails."""
+"""Downloads: resumed where they were interrupted, checked, bounded, and explained where they fail."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import re
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import pooch
@@ -15,136 +18,253 @@ import requests
 from tqdm.auto import tqdm
 
 from multires.errors import MultiresError
+from multires.runtime.storage import making, replace_file
+
+MOST_BYTES = 32 << 30
+"""The largest body that is accepted where nothing better is known."""
+
+SLOW_SECONDS, SLOW_BYTES = 30.0, 2000
+"""A server that sends fewer bytes than this in this time is given up."""
 
 _TIMEOUT = 30
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|\?xml|!--)", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """A response that is not the file; the message completes "cannot download X: ..."."""
+
+
+def shown(url: str) -> str:
+    """A URL for messages and names: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def mirrored(url: str) -> str:
-    """Where a file is fetched from: its own address, or the same below the variable MULTIRES_MIRROR.
+    """The address that a file is fetched from: its own, or the same below the variable MULTIRES_MIRROR.
 
-    A mirror holds ``<host>/<path>`` of each address, as ``wget --force-directories`` lays files out, for machines that
+    A mirror holds ``<host>/<path>`` of each address, as ``wget --force-directories`` stores files, for machines that
     reach nothing else.
     """
     mirror = os.environ.get("MULTIRES_MIRROR", "").rstrip("/")
     if not mirror:
         return url
     parts = urlsplit(url)
-    return f"{mirror}/{parts.netloc}{parts.path}"
+    return f"{mirror}/{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def retrieve(key: str, url: str, target: Path, known: str | None, progress: bool = True) -> None:
-    """Download `url` (or its mirror) to `target`; one that broke off goes on where it stopped.
+def retrieve(
+    key: str,
+    url: str,
+    target: Path,
+    known: str | None,
+    progress: bool = True,
+    *,
+    most: int | None = None,
+) -> None:
+    """Download `url` (or its mirror) to `target`; an interrupted download is resumed.
 
     Parameters
     ----------
     key
-        What errors and the progress bar call it.
+        Its name in errors and on the progress bar.
     known
         ``sha256:...`` or ``md5:...`` of the file, if known.
+    most
+        The largest size that is accepted, in bytes; `MOST_BYTES` if None.
 
     Raises
     ------
     MultiresError
-        Where the download is refused, breaks off or does not fit on the disk, or is not the file that was expected.
+        If the download is refused, interrupted, too slow, too large, does not fit on the disk, or is not the expected
+        file.
     """
-    url = mirrored(url)
-    part = target.with_name(f".{target.name}.part")
-    by_hand = f"put the file from {url} at {target} by other means"
+    address = mirrored(url)
+    by_hand = f"put the file from {shown(address)} at {target} by other means"
+    part = Part(target)
     try:
-        pooch.retrieve(
-            url,
-            known_hash=known,
-            fname=target.name,
-            path=target.parent,
-            downloader=Resuming(part, target.name, progress),
-        )
+        _receive(part, address, target.name, MOST_BYTES if most is None else most, progress)
+    except Refused as error:
+        raise MultiresError(f"cannot download {key} ({error}): {by_hand}") from None
     except requests.RequestException as error:
-        raise MultiresError(f"cannot download {key} ({_cause(error)}): {by_hand}, or try again to resume") from error
+        # Not chained: the library's messages contain the address with its query and password.
+        raise MultiresError(f"cannot download {key} ({_cause(error)}): {by_hand}, or try again to resume") from None
     except OSError as error:
-        _forget(part)
+        part.forget()
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        reason = "there is no room for it" if full else str(error.strerror or error)
+        reason = "there is no room for it" if full else str(error.strerror or type(error).__name__)
         raise MultiresError(
-            f"cannot write {key} to {target.parent} ({reason}): make room, or set MULTIRES_CACHE to another folder"
+            f"cannot write {key} to {target.parent} ({reason}): free some room, or set MULTIRES_CACHE to another folder"
         ) from error
-    except ValueError as error:
-        _forget(part)
-        raise MultiresError(
-            f"what {url} gives is not the {key} first fetched or published ({str(known)[:19]}...): {by_hand}"
-        ) from error
+    if known is not None:
+        algorithm, _, digest = known.rpartition(":")
+        if pooch.file_hash(str(part.path), alg=algorithm or "sha256") != digest:
+            part.forget()
+            raise MultiresError(
+                f"what {shown(address)} gives is not the {key} first fetched or published ({known[:19]}...): {by_hand}"
+            )
+    os.replace(part.path, target)
+    part.forget()
 
 
 @dataclass(frozen=True)
-class Resuming:
-    """A downloader for pooch that continues `part` by HTTP range, if the server still has the same file.
+class Part:
+    """The beginning of a download, kept between runs, and beside it what identifies the server's file."""
 
-    Attributes
-    ----------
-    part
-        Where the beginning is kept; its validator (ETag or date) stands beside it.
-    name
-        On the progress bar.
-    progress
-        Whether to show one.
-    """
+    target: Path
 
-    part: Path
-    name: str
-    progress: bool = True
+    @property
+    def path(self) -> Path:
+        """The bytes so far."""
+        return self.target.with_name(f".{self.target.name}.part")
 
-    def __call__(self, url: str, output_file: Any, _pooch: Any) -> None:
-        """Fetch `url` to `output_file`."""
-        note = _note(self.part)
-        validator = read_record(note).get("validator") if self.part.exists() else None
-        have = self.part.stat().st_size if validator else 0
-        # Without this, a server may pack the file and its ranges would count packed bytes.
+    @property
+    def note(self) -> Path:
+        """Validator (ETag or date) and size."""
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def begun(self) -> tuple[int, str, int | None]:
+        """Bytes so far, validator, and total size; no bytes where the file cannot be resumed."""
+        found = read_record(self.note)
+        validator, total = found.get("validator"), found.get("total")
+        if not validator or self.path.is_symlink() or not self.path.is_file():
+            return 0, "", None
+        return self.path.stat().st_size, str(validator), total if isinstance(total, int) else None
+
+    def open(self, *, resume: bool) -> BinaryIO:
+        """For writing, at the end or new; a link is never followed."""
+        if not resume:
+            self.path.unlink(missing_ok=True)
+        flags = os.O_APPEND if resume else os.O_CREAT | os.O_EXCL
+        return os.fdopen(os.open(self.path, os.O_WRONLY | flags | getattr(os, "O_NOFOLLOW", 0), 0o666), "ab")
+
+    def forget(self) -> None:
+        """Delete it."""
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+def _receive(part: Part, url: str, name: str, most: int, progress: bool) -> None:
+    """Fetch the whole file into `part`, resuming it if the server still has the same file, else from the start."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Refused("only http and https are supported")
+    for resume in (True, False):
+        have, validator, total = part.begun() if resume else (0, "", None)
+        # Without this, a server may compress the file, and its ranges would count compressed bytes.
         headers = {"Accept-Encoding": "identity"}
         if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": str(validator)}
+            headers |= {"Range": f"bytes={have}-", "If-Range": validator}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
-                _forget(self.part)
-                return self(url, output_file, _pooch)
-            response.raise_for_status()
-            resumed = response.status_code == requests.codes.partial_content
-            have = have if resumed else 0
-            total = have + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
-            tag = response.headers.get("ETag", "")
-            strong = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-            write_record(note, {"validator": strong} if strong else {})
-            self._receive(response, have, total)
-        if total is not None and self.part.stat().st_size != total:
-            raise requests.ConnectionError(f"it ended after {self.part.stat().st_size} of {total} bytes")
-        os.replace(self.part, output_file)
-        note.unlink(missing_ok=True)
-
-    def _receive(self, response: requests.Response, have: int, total: int | None) -> None:
-        bar = tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=self.name, disable=not self.progress, leave=False
-        )
-        with bar, self.part.open("ab" if have else "wb") as file:
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
+            _check_source(url, response)
+            if have and not _continues(response, have, validator, total):
+                if response.status_code != requests.codes.ok:
+                    part.forget()
+                    continue
+                have = 0
+            _receive_body(part, response, have, name, most, progress)
+            return
+    raise Refused("the server answered 416")
 
 
-def _note(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
+def _check_source(url: str, response: requests.Response) -> None:
+    hops = [*(hop.headers.get("Location", "") for hop in response.history), response.url]
+    if url.startswith("https:") and any(urlsplit(hop).scheme == "http" for hop in hops):
+        raise Refused("it is redirected from https to http")
+    code = response.status_code
+    if code not in (requests.codes.ok, requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
+        raise Refused(f"the server answered {code}")
+    if code == requests.codes.partial_content and "Range" not in response.request.headers:
+        raise Refused("the server sent a part that was not asked for")
+    if code == requests.codes.requested_range_not_satisfiable and "Range" not in response.request.headers:
+        raise Refused(f"the server answered {code}")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Refused("the server compressed it although that was not asked for")
 
 
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
+def _continues(response: requests.Response, have: int, validator: str, total: int | None) -> bool:
+    """Whether a response holds the rest of the same file, exactly from where the part ends."""
+    found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if response.status_code != requests.codes.partial_content or found is None:
+        return False
+    start, end, whole = map(int, found.groups())
+    return (
+        start == have
+        and end == whole - 1
+        and total in (None, whole)
+        and _validator(response) in ("", validator)
+        and _length(response) in (None, whole - have)
+    )
+
+
+def _validator(response: requests.Response) -> str:
+    """The strong ETag, else the date of the file, else nothing."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+
+
+def _length(response: requests.Response) -> int | None:
+    text = response.headers.get("Content-Length")
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,18}", text.strip()):
+        raise Refused(f"the server gave the size {text[:20]!r}")
+    return int(text)
+
+
+def _receive_body(part: Part, response: requests.Response, have: int, name: str, most: int, progress: bool) -> None:
+    length = _length(response)
+    total = None if length is None else have + length
+    if total is not None and total > most:
+        raise Refused(f"it has {total} bytes, more than the {most} that are accepted")
+    if total == 0:
+        raise Refused("the server sent nothing")
+    strong = _validator(response)
+    replace_record(part.note, {"validator": strong, "total": total} if strong else {})
+    bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name, disable=not progress, leave=False)
+    size = have
+    with bar, part.open(resume=bool(have)) as file:
+        for chunk in _chunks(response):
+            if not size and _MARKUP.match(chunk):
+                raise Refused("the server sent a web page in its place, perhaps a login page")
+            size += len(chunk)
+            if size > most:
+                raise Refused(f"it has more than the {most} bytes that are accepted")
+            file.write(chunk)
+            bar.update(len(chunk))
+    if not size:
+        raise Refused("the server sent nothing")
+    if total is not None and size != total:
+        raise requests.ConnectionError(f"it ended after {size} of {total} bytes")
+
+
+def _chunks(response: requests.Response, clock: Callable[[], float] = time.monotonic) -> Iterator[bytes]:
+    """The body as it arrives; a server that sends almost nothing is given up."""
+    began, received = clock(), 0
+    while True:
+        try:
+            chunk = response.raw.read1(_CHUNK, decode_content=False)
+        except Exception as error:  # of urllib3, http.client and the socket
+            raise requests.ConnectionError("the connection broke off") from error
+        if not chunk:
+            return
+        received += len(chunk)
+        if received >= SLOW_BYTES:
+            began, received = clock(), 0
+        elif clock() - began > SLOW_SECONDS:
+            raise Refused(f"the server sent {received} bytes in {SLOW_SECONDS:.0f} s")
+        yield chunk
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A small JSON record, empty where there is none.
+    """A small JSON record, empty if the file does not exist.
 
     Raises
     ------
     MultiresError
-        Where it is there and cannot be read.
+        If it exists and cannot be read.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -155,23 +275,30 @@ def read_record(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
+def replace_record(path: Path, record: dict[str, Any]) -> None:
     """Write a small JSON record, replaced in one step."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = json.dumps(record, indent=2, sort_keys=True)
+    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def add_to_record(path: Path, key: str, value: Any) -> None:
+    """Add an entry to a record that several processes write to."""
+    with making(path):
+        replace_record(path, {**read_record(path), key: value})
 
 
 def _cause(error: requests.RequestException) -> str:
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server answered {error.response.status_code}"
+    """The reason in words; never the library's own, which may hold a password."""
     if isinstance(error, requests.Timeout):
         return f"no answer within {_TIMEOUT} s"
+    if isinstance(error, requests.TooManyRedirects):
+        return "it is redirected too often"
     if isinstance(error, requests.ConnectionError) and "ended after" in str(error):
         return str(error)
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return "it is redirected to something other than http and https"
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+        return "its address is not valid"
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return "the connection could not be made or broke off"
-    return str(error).splitlines()[0][:160]
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__).lower()
