@@ -1,4 +1,6 @@
+import hashlib
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -97,10 +99,47 @@ def test_it_is_read_from_the_cache_and_made_again_where_the_cache_is_gone(tmp_pa
     first = quiet(tmp_path)
     monkeypatch.setattr("multires.corpus.synthetic.speak", None)  # would fail if called
     assert quiet(tmp_path).fingerprint == first.fingerprint
+
+
+def flipped(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        flipped,
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("{}"),
+        lambda path: path.unlink(),
+    ],
+)
+def test_a_cache_that_is_not_what_was_written_is_refused(tmp_path, monkeypatch, spoil):
+    first = quiet(tmp_path, splits="evaluation")
     shard = first.utterances[0].read.shard
-    shard.write_bytes(b"spoilt")
-    with pytest.raises(MultiresError, match="delete"):
-        [utterance.audio for utterance in quiet(tmp_path)]
+    monkeypatch.setattr("multires.corpus.synthetic.speak", None)  # would fail if called
+    for path in (shard, shard.with_name("manifest.json")):
+        kept = path.read_bytes()
+        spoil(path)
+        if path != shard and not path.exists():
+            continue  # a folder without a manifest was never finished
+        with pytest.raises(MultiresError, match=f"delete {shard.parent}"):
+            quiet(tmp_path, splits="evaluation")
+        path.write_bytes(kept)
+
+
+def test_a_manifest_that_names_other_files_is_refused(tmp_path):
+    quiet(tmp_path, splits="evaluation")
+    [path] = tmp_path.rglob("manifest.json")
+    record = json.loads(path.read_text())
+    record["content"]["utterances"][0]["shard"] = "/etc/passwd"
+    record["sha256"] = hashlib.sha256(json.dumps(record["content"], sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(record))
+    with pytest.raises(MultiresError, match="names files that are not there"):
+        quiet(tmp_path, splits="evaluation")
 
 
 def test_threads_and_processes_at_once_share_a_cache(tmp_path):

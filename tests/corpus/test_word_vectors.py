@@ -1,4 +1,5 @@
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -45,6 +46,32 @@ def test_only_wanted_words_are_kept_and_rows_find_their_vectors(tmp_path):
 def test_other_files_are_refused(tmp_path, text, words, message):
     with pytest.raises(MultiresError, match=message):
         read_word_vectors(written(tmp_path, text), words)
+
+
+@pytest.mark.parametrize("word", ["\x85", "\xa0", "\u2028", "\u3000", "\x1c", ". . .", "at name@domain.com", "7"])
+def test_words_of_published_files_that_look_like_no_words(tmp_path, word):
+    text = f"the 0.1 0.2 0.3\ncat 1 2 3\n{word} 0.7 0.8 0.9\nsat 4 5 6\n"
+    found = read_word_vectors(written(tmp_path, text), ["cat", "sat"])
+    assert (dict(found.words), found.lines, found.dim) == ({"cat": 0, "sat": 1}, 4, 3)
+    first = read_word_vectors(written(tmp_path, f"{word} 0.7 0.8 0.9\ncat 1 2 3\n"), ["cat"])
+    assert first.vectors.tolist() == [[1, 2, 3]]
+
+
+def test_trailing_spaces_other_line_ends_and_a_byte_order_mark(tmp_path):
+    for text in ("3 3\nthe 1 1 1 \ncat 1 2 3 \n", "\ufeffcat 1 2 3\nthe 1 1 1\n", "cat 1 2 3\r\nthe 1 1 1\r\n"):
+        assert read_word_vectors(written(tmp_path, text), ["cat"]).vectors.tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_a_line_without_end_is_refused(tmp_path, name):
+    with pytest.raises(MultiresError, match="line 2 has more than"):
+        read_word_vectors(written(tmp_path, "cat 1 2 3\n" + "x" * (1 << 21), name))
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(MultiresError, match="not a regular file"):
+        read_word_vectors(tmp_path / "pipe.txt")
 
 
 def test_files_that_cannot_be_read(tmp_path):

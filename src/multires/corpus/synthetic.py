@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from multires.corpus.cache import cache_folder
 from multires.corpus.channel import Conditions, microphone, record
 from multires.corpus.grammar import PARTS_OF_SPEECH, SEMANTIC_CLASSES, Sentence, sentences
+from multires.corpus.manifest import LAYOUT, read_manifest, write_manifest
 from multires.corpus.speaking import Speech, Voice, speak
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
 from multires.errors import MultiresError, choose
@@ -75,7 +76,7 @@ def load_embedded(
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Synthetic speech by speakers that no two splits share, spoken once and kept on disk."""
+    """Synthetic speech by speakers that no two splits share, synthesized once and kept on disk."""
     chosen = tuple(choose("split", split, SPLITS) for split in (splits or SPLITS))
     total = DEFAULT_HOURS if hours is None else hours
     _check(seed, total)
@@ -87,7 +88,7 @@ def load_embedded(
     for split in dict.fromkeys(chosen):
         amount = evaluation if split == "evaluation" else total - evaluation
         made = _find_or_make(split, seed, max(1, round(amount * 3600 / _SECONDS_PER_SENTENCE)), folder, progress)
-        manifest = _read_manifest(made)
+        manifest = read_manifest(made)
         utterances += [_utterance(entry, made) for entry in manifest["utterances"]]
         skipped += [(name, reason) for name, reason in manifest["skipped"]]
         prints.append(manifest["fingerprint"])
@@ -114,8 +115,8 @@ def _speakers(split: str) -> list[_Speaker]:
 
 
 def _find_or_make(split: str, seed: int, count: int, folder: Path, progress: bool) -> Path:
-    """The folder that holds a split's shards and manifest, made first where it is not there yet."""
-    key = f"v{VERSION}-espeak{metadata.version('espeakng-loader')}-{split}-seed{seed}-{count}"
+    """The folder that holds a split's shards and manifest; it is made if it is not there yet."""
+    key = f"v{VERSION}-{LAYOUT}-espeak{metadata.version('espeakng-loader')}-{split}-seed{seed}-{count}"
     target = folder / f"embedded-{key}"
     if (target / "manifest.json").exists():
         return target
@@ -134,13 +135,13 @@ def _find_or_make(split: str, seed: int, count: int, folder: Path, progress: boo
 
 
 def _make(split: str, seed: int, count: int, folder: Path, progress: bool) -> None:
-    """Speak a split: one shard of int16 samples a speaker, and a manifest."""
+    """Synthesize a split: one shard of int16 samples a speaker, and a manifest."""
     index = SPLITS.index(split)
     texts = sentences(count, np.random.default_rng([seed, index, 0]))
     speakers = _speakers(split)
     with (
         ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
-        tqdm(total=count, desc=f"speaking {split}", unit="utterance", disable=not progress) as bar,
+        tqdm(total=count, desc=f"synthesizing {split}", unit="utterance", disable=not progress) as bar,
     ):
 
         def one(speaker: _Speaker) -> tuple[list[dict[str, Any]], list[tuple[str, str]], str]:
@@ -159,8 +160,7 @@ def _make(split: str, seed: int, count: int, folder: Path, progress: bool) -> No
         digest.update(print_.encode())
     digest.update(json.dumps(entries).encode())
     entries.sort(key=lambda entry: entry["id"])
-    manifest = {"fingerprint": digest.hexdigest(), "utterances": entries, "skipped": skipped}
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(folder, {"fingerprint": digest.hexdigest(), "utterances": entries, "skipped": skipped})
 
 
 def _speak_all(
@@ -234,13 +234,6 @@ def _recorded(
     if phones[0][0] != SILENCE:
         phones.insert(0, (SILENCE, 0.0, phones[0][1]))
     return samples, words, phones
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MultiresError(f"cannot read {folder / 'manifest.json'}: delete {folder} to have it made again") from error
 
 
 @dataclass(frozen=True, slots=True)
