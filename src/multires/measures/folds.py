@@ -109,3 +109,17 @@ def choose_trials(trials: Trials, folds: int, seed: int = 0) -> tuple[tuple[int,
     if not pairs:
         raise MultiresError("trials is empty: give a number or (dev, test) pairs of folds")
     return tuple(pairs)
+
+
+def feasible_folds(folds: int, trials: int, units: int) -> tuple[int, int] | None:
+    """Folds and trials for data with few rows or groups: as many as asked, or as there can be; None if fewer than 3.
+
+    Examples
+    --------
+    >>> feasible_folds(10, 3, 40), feasible_folds(10, 3, 4), feasible_folds(10, 3, 3), feasible_folds(10, 3, 2)
+    ((10, 3), (4, 3), (3, 2), None)
+    """
+    if folds == 1:
+        return 1, trials
+    possible = min(folds, units)
+    return None if possible < 3 else (possible, min(trials, 2 * (possible // 2)))
