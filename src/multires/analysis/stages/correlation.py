@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +20,13 @@ from multires.features.store import FeatureStore
 from multires.measures.bootstrap import Bootstrap, resampling_clusters
 from multires.measures.cca import VARIANTS, cca_scores
 from multires.measures.cca_result import CCAResult
+from multires.measures.folds import feasible_folds
 from multires.models.layers import Layer
 
 GROUPINGS = ("segment", "utterance", "speaker")
 """What is kept whole within one fold of CCA."""
+
+logger = logging.getLogger(__name__)
 
 
 def cca(run: Run, *, group_by: str = "segment", word_vectors: str = "") -> Result:
@@ -93,8 +97,8 @@ def cca_variants(run: Run) -> Result:
         rows: list[dict[str, Any]] = []
         for views, window, x, labels in _compared(run, store, layer, ("phone",)):
             for variant in VARIANTS:
-                result = _score(run, x, views, labels, columns, variant=variant)["phone"]
-                rows += _cca_rows(result, {**columns, "view": "phone", "window": window, "variant": variant})
+                for result in _score(run, x, views, labels, columns, variant=variant).values():
+                    rows += _cca_rows(result, {**columns, "view": "phone", "window": window, "variant": variant})
         return rows
 
     def compute() -> pd.DataFrame:
@@ -185,13 +189,27 @@ def _score(
     variant: str | None = None,
     group_by: str = "segment",
 ) -> dict[str, CCAResult]:
+    made = _folds(run, labels, group_by)
+    if made is None:
+        return {}
     units, _ = resampling_clusters(labels["speaker"], labels["utterance"])
     return cca_scores(
         x, views,
-        variant=variant or run.profile.variant, folds=run.profile.folds, trials=run.profile.trials, seed=run.seed,
+        variant=variant or run.profile.variant, folds=made[0], trials=made[1], seed=run.seed,
         max_pairs=run.profile.regularisers, groups=None if group_by == "segment" else labels[group_by].to_numpy(),
         resample_by=units, replicates=run.profile.resamples, name=f"{columns['model']}, layer {columns['layer']}",
     )  # fmt: skip
+
+
+def _folds(run: Run, labels: pd.DataFrame, group_by: str) -> tuple[int, int] | None:
+    """Folds and trials for some segments; fewer than the profile's, or none, where there are too few groups."""
+    units = len(labels) if group_by == "segment" else labels[group_by].nunique()
+    asked = run.profile.folds, run.profile.trials
+    made = feasible_folds(*asked, units)
+    if made != asked:
+        outcome = "is left out" if made is None else f"uses {made[0]} folds and {made[1]} trials"
+        logger.info("CCA that keeps each %s whole %s: there are only %d", group_by, outcome, units)
+    return made
 
 
 def _cca_rows(result: CCAResult, columns: dict[str, Any]) -> list[dict[str, Any]]:
