@@ -89,7 +89,8 @@ def test_the_coarser_the_frame_the_further_the_sound_is_from_the_original():
 
 
 def test_silence_stays_silent():
-    assert not resynthesized(log_mel(torch.zeros(SAMPLE_RATE)), SAMPLE_RATE).any()
+    heard = resynthesized(log_mel(torch.zeros(SAMPLE_RATE)), SAMPLE_RATE)
+    assert np.abs(heard).max() < 1e-5  # below half a step of 16-bit audio
 
 
 def test_the_page_is_well_formed(page):
@@ -99,6 +100,9 @@ def test_the_page_is_well_formed(page):
         def handle_starttag(self, tag, attrs):
             if tag != "input":
                 opened.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            pass  # an element without content closes itself
 
         def handle_endtag(self, tag):
             assert opened.pop() == tag
