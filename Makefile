@@ -71,8 +71,15 @@ readme: env ## regenerate the README's verdicts and picture from the tables in t
 experiment: env ## run the controlled experiment (downsampling x auxiliary loss)
 	$(BIN)/multires experiment
 
-clean: ## delete built pages and executed notebooks
-	rm -rf "$(OUTPUT)"
+# Only a folder that carries the project's marker is deleted, and its name is never taken from the environment, where
+# continuous integration often sets WORKSPACE.
+given = $(if $(filter command line,$(origin $(1))),$($(1)),$(2))
+remove = @if [ ! -e "$(1)" ]; then :; elif [ -e "$(1)/.multires" ]; then rm -rf -- "$(1)"; else \
+	echo "error: $(1) does not carry this project's marker .multires: delete it by hand if it is yours" >&2; exit 1; fi
 
-distclean: clean ## also delete the workspace and the environment
-	rm -rf "$(WORKSPACE)" "$(VENV)"
+clean: ## delete built pages and executed notebooks (OUTPUT)
+	$(call remove,$(call given,OUTPUT,build))
+
+distclean: clean ## also delete the workspace and the environment (WORKSPACE)
+	$(call remove,$(call given,WORKSPACE,workspace))
+	rm -rf .venv

@@ -341,7 +341,7 @@ class Lab:
             return {"said": "", "kept": False}
 
         found = Child(work, self.home).result()
-        good = f"workspace {where} cannot be written" in found.get("said", "") and found["kept"]
+        good = f"cannot write {where}" in found.get("said", "") and found["kept"]
         return Row("read-only workspace", 1, int(good), "nothing")
 
     def another_version(self) -> Row:

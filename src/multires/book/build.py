@@ -28,6 +28,7 @@ from multires.book.check import check_pages, postprocess
 from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.runtime.digest import code_digest
+from multires.runtime.storage import make_marked
 
 if TYPE_CHECKING:
     from multires.analysis.run import Run
@@ -91,6 +92,7 @@ def build_book(
     root = checkout() if root is None else root
     run = _open(profile, data, seed, workspace)
     output = Path(output)
+    _make_folder(output)
     executed = output / "notebooks" / profile
     parameters: dict[str, Any] = {"profile": profile, "seed": seed, "workspace": str(workspace)}
     if data is not None and str(data):
@@ -431,7 +433,7 @@ def _key_of(target: Path) -> str | None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_marked(folder)
     except OSError as error:
         raise MultiresError(f"cannot write {folder}: {error.strerror}; choose another output folder") from error
 

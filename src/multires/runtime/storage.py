@@ -26,6 +26,10 @@ _MOUNTED = ("sftp", "ssh", "scp", "smb", "cifs", "nfs", "ftp", "ftps")
 """File servers: they need folders to be made and have no atomic rename through fsspec; the system mounts them."""
 
 
+MARKER = ".multires"
+"""Name of the empty file in folders that this project made and may delete."""
+
+
 def place(where: str | Path) -> Path:
     """An absolute local path, or for the URL of an object store (``s3://``, ``gs://``) an object with the same methods.
 
@@ -65,6 +69,20 @@ def is_remote(path: Path) -> bool:
     return not isinstance(path, Path)
 
 
+def make_marked(folder: Path) -> None:
+    """Make a folder and, if it was missing or empty, put the marker into it by which ``make clean`` knows it.
+
+    A folder that holds other files gets no marker, so that it is never deleted as a whole.
+    """
+    if is_remote(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    folder.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        (folder / MARKER).touch()
+
+
 def open_workspace(where: str | Path) -> Path:
     """A workspace, made if missing, after a test file was written and removed, and abandoned files are deleted.
 
@@ -77,7 +95,7 @@ def open_workspace(where: str | Path) -> Path:
     """
     folder = place(where)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_marked(folder)
         if is_remote(folder):
             probe = folder / f".writable-{uuid4().hex}"
             probe.write_bytes(b"x")
