@@ -386,4 +386,4 @@ def main() -> None:
 
 
 _INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""Exit code of typer after Ctrl-C."""

@@ -7,7 +7,7 @@ class MultiresError(ValueError):
     """Bad input or an environment that cannot serve: one sentence that names the file or parameter and the remedy."""
 
     def _render_traceback_(self) -> list[str]:
-        """What Jupyter shows: the sentence, without the calls that led to it."""
+        """Traceback for Jupyter: the message without the calls that led to it."""
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -12,7 +12,7 @@ from multires.errors import MultiresError, choose
 
 View = Literal["mel", "conv", "phone", "word", "part_of_speech", "layer"]
 VIEWS: tuple[str, ...] = get_args(View)
-"""What CCA compares a layer with."""
+"""Views that CCA compares a layer with."""
 
 Variant = Literal["mean", "svcca", "pwcca", "layerwise-analysis", "cka"]
 Kind = Literal["embedded", "librispeech", "folder"]

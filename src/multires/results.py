@@ -50,7 +50,7 @@ def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def provenance(profile: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Where a table came from: profile, parameters, versions, revision, date, machine, and what the caller adds."""
+    """Provenance of a table: profile, parameters, versions, revision, date, machine, and the caller's additions."""
     import torch
 
     return {

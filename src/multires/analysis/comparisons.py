@@ -73,7 +73,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _control(row: dict[Any, Any], best: pd.DataFrame) -> dict[Any, Any] | None:
-    """What a model is compared with: the control with the same loss, seed and kind of training; else the first model."""
+    """Model to compare with: the control with the same loss, seed and kind of training; else the first model."""
     suffix = "+aux" if str(row["condition"]).endswith("+aux") else ""
     alike = best[(best["trained"] == row["trained"]) & (best["seed"] == row["seed"])]
     wanted = alike[alike["condition"] == CONTROL + suffix]
@@ -106,7 +106,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def said(table: pd.DataFrame) -> str:
-    """Which paired differences exclude zero, in words."""
+    """Sentences on the paired differences that exclude zero."""
     if table.empty:
         return "This run has no two models to compare."
     parts = []

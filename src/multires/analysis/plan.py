@@ -1,4 +1,4 @@
-"""What a profile will download, store and take, said before it does."""
+"""Estimated downloads, storage and time of a profile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FAIRSEQ_COPIES = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What is ahead.
+    """Estimated cost of a run.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Plan:
     downloads
         What is fetched, with its size in MB and where from.
     folder
-        Where the corpus comes to lie; None where it is in the caller's folder.
+        Folder of the downloaded corpus; None if it is in the caller's folder.
     unpacked
         MB of the corpus once unpacked.
     vectors
@@ -107,7 +107,7 @@ def make_plan(
     layers: tuple[str, ...] | None = None,
     measure: bool = True,
 ) -> Plan:
-    """The plan of a profile; vectors and hours are foretold where it reads LibriSpeech.
+    """Plan of a profile; vectors and hours are estimated if it reads LibriSpeech.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ def make_plan(
 
 
 def corpus_folder() -> Path:
-    """Where LibriSpeech is downloaded to."""
+    """Folder to which LibriSpeech is downloaded."""
     return cache_folder(None) / "librispeech"
 
 
 def is_here(name: str) -> bool:
-    """Whether a model can be loaded without a download of a published checkpoint."""
+    """Return True if a model can be loaded without downloading a published checkpoint."""
     entry = published().get(name)
     return entry is None or cached(name, entry.url).exists()
 

@@ -64,7 +64,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Run:
-    """What `open_run` gives; stages take it and keep what they make in its workspace."""
+    """An opened run. Stages take it and write their results to its workspace."""
 
     profile: Profile
     seed: int
@@ -79,7 +79,7 @@ class Run:
     _stores: dict[Subject, FeatureStore] = field(default_factory=dict, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a worker needs to measure: the parameters and the stores; corpus and models stay here."""
+        """The part of the run that a worker needs: parameters and stores, without corpus and models."""
         left = {"corpus", "segments"}
         return {
             **{name: value for name, value in self.__dict__.items() if name not in left},
@@ -139,13 +139,13 @@ class Run:
 
     @property
     def _sample(self) -> tuple[int | None, ...]:
-        """What the segments depend on besides corpus and seed."""
+        """Settings that the segments depend on besides corpus and seed."""
         words = (self.profile.words_each, self.profile.word_types) if self.profile.words_each else (None, None)
         return self.profile.frames, self.profile.phones_each, *words
 
     @property
     def _roles(self) -> dict[str, Any]:
-        """How the speech was divided and which speakers are on both sides, for the provenance; empty in the usual case."""
+        """Provenance of the division of speech and of shared speakers; empty by default."""
         share, shared = self.profile.split_by_speaker, self.shared_speakers.names
         return {
             **({} if share is None else {"split_by_speaker": share}),
@@ -214,7 +214,7 @@ class Run:
                 )
 
     def condition(self, subject: Subject) -> str:
-        """What tables call a model: its architecture, and for trained ones whether the low resolution had a loss.
+        """Condition of a model in tables: its architecture, and for trained ones whether the low resolution had a loss.
 
         It is read from the configuration, as for a published checkpoint: hubert, mono (one resolution), multi; with
         ``+aux`` where it predicts at every resolution. Models of other kinds keep their names.

@@ -75,7 +75,7 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows are compared, and in which cell of the statistics each of them is counted.
+    """Rows that are compared, and the cell of the statistics in which each is counted.
 
     A cell is a fold, or, in a fold that is tested, a fold and a block of speakers or utterances, so that the bootstrap
     can be made from the statistics alone. All folds that are never held out share one cell.
@@ -159,7 +159,7 @@ class Plan:
         )  # fmt: skip
 
     def share(self, chunks: Sequence[Sequence[int]], corpus: Corpus) -> WorkItem:
-        """What is needed to count some utterances, and no more."""
+        """The part of the plan needed to count some utterances."""
         chosen = sorted(index for chunk in chunks for index in chunk)
         plan = replace(
             self,

@@ -14,12 +14,12 @@ LABEL_VIEWS = ("phone", "word", "part_of_speech", "word_vectors")
 """Views of segments of speech."""
 
 GROUPINGS = ("segment", "utterance", "speaker")
-"""What is kept whole within one fold."""
+"""Groups that are kept whole within one fold."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is looked at and how rows are split; statistics can be merged where it is the same.
+    """Views, layers and folds of a streamed CCA; statistics with equal settings can be merged.
 
     Attributes
     ----------

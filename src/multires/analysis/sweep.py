@@ -24,12 +24,12 @@ MEASURES: dict[str, Callable[[Run], Result]] = {
     "mi": stages.mutual_information,
     "probe": stages.probes,
 }
-"""What can be swept, by the name of its command."""
+"""Stages that can be swept, by the name of their command."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep` gives.
+    """Result of `sweep`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where the corpora keep what takes time to make."""
+"""Cache folder of synthesized speech and forced alignments."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from multires.corpus.utterance import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How much recordings vary.
+    """Variability of recordings.
 
     Attributes
     ----------

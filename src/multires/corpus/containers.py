@@ -1,4 +1,4 @@
-"""Where the audio of a file begins and ends, found in its bytes rather than believed from its header.
+"""Extent of the audio in a file, derived from its bytes instead of its header.
 
 Headers are wrong in practice: programs that write to a pipe cannot go back to fill in a length, and libsndfile either
 stops at a length that is too small or reads a truncated file without complaint. `contents` gives each recording in a
@@ -183,7 +183,7 @@ def _until_data(file: BinaryIO, whole: Content, order: str) -> Iterator[tuple[in
 
 
 def _audio_follows(file: BinaryIO, place: int, end: int, order: str) -> bool:
-    """Whether what stands after a data chunk is neither chunks, tags nor padding, and so more of the audio."""
+    """Return True if the bytes after a data chunk are neither chunks, tags nor padding, hence more audio."""
     place += place % 2 if _at(file, place, 1) == b"\0" else 0
     rest = _at(file, place, 4096)
     if len(rest) < 8 or rest[:3] in (b"TAG", b"ID3") or rest[:8] == b"APETAGEX":

@@ -24,7 +24,7 @@ _TEST = ("test", "eval")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a folder holds.
+    """Kind of corpus that a folder holds.
 
     Attributes
     ----------

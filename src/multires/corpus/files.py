@@ -52,7 +52,7 @@ class BadFile(MultiresError):
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """What is known of an audio file once it has been read.
+    """Properties of an audio file that has been read.
 
     Attributes
     ----------

@@ -105,7 +105,7 @@ def sub_folders(root: Path) -> list[str]:
 
 
 def has_audio(root: Path) -> bool:
-    """Whether a folder or one below it holds audio files, by their names."""
+    """Return True if a folder or one below it holds audio files, by their names."""
     return holds(root, AUDIO)
 
 

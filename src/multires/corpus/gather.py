@@ -145,7 +145,7 @@ def _outcome(candidate: Candidate, root: Path) -> _Outcome:
 
 
 def _converted(facts: AudioFacts) -> Mapping[str, str]:
-    """What reading changed in the audio, as attributes."""
+    """Changes made to the audio while reading, as attributes."""
     changed = {}
     if facts.sample_rate != SAMPLE_RATE:
         changed["sample_rate"] = str(facts.sample_rate)

@@ -91,7 +91,7 @@ def _splits(base: Path) -> list[str]:
 
 
 def _is_utterance(file: Path) -> bool:
-    """Whether a file is named as LibriSpeech names its audio, ``<speaker>-<chapter>-<number>``."""
+    """Return True if a file is named as LibriSpeech names its audio, ``<speaker>-<chapter>-<number>``."""
     return file.suffix in SUFFIXES and file.name.startswith(f"{file.parts[-3]}-{file.parts[-2]}-")
 
 

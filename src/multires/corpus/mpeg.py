@@ -24,7 +24,7 @@ _EMPTY_ID3 = b"ID3\x04\x00\x00\x00\x00\x00\x0a" + bytes(10)
 
 @dataclass(frozen=True, slots=True)
 class MpegStream:
-    """How to read a Layer III stream to its end.
+    """Plan for reading a Layer III stream to its end.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class _Frame:
 
 
 def is_mpeg(head: bytes) -> bool:
-    """Whether bytes begin like a frame of MPEG audio, of any layer."""
+    """Return True if bytes begin like a frame of MPEG audio, of any layer."""
     return len(head) > 3 and head[0] == 0xFF and head[1] >> 5 == 7 and head[1] & 0x18 != 0x08 and head[1] & 0x06 != 0
 
 

@@ -102,7 +102,7 @@ CLOSURE_RELEASES = {"dcl": ("d", "jh"), "tcl": ("t", "ch")} | {
 
 
 def is_silence(label: str) -> bool:
-    """Whether a label of a word or phone tier means silence, noise or something that is no word.
+    """Return True if a label of a word or phone tier means silence, noise or another non-word.
 
     These are the names in `SILENCES`, and whatever stands wholly in brackets, as in ``[laughter]`` or ``<cutoff>`` of the
     Montreal Forced Aligner.

@@ -152,7 +152,7 @@ def timed(
 
 
 def _onset(samples: np.ndarray, sample: int, marks: list[tuple[str, int, int]], sample_rate: int) -> int:
-    """Where the exact silence before `sample` starts, not before the mark before it; `sample` where there is none."""
+    """Start of the exact silence before `sample`, not before the preceding mark; `sample` if there is none."""
     earliest = marks[-1][1] + 1 if marks else 0
     if marks and marks[-1][0] == SILENCE:
         return sample

@@ -12,7 +12,7 @@ from multires.corpus.files import BadFile
 
 @dataclass
 class Listing:
-    """What lies below a folder.
+    """Contents of a folder and of the folders below it.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ def listed(root: Path) -> Listing:
 
 
 def holds(root: Path, suffixes: Collection[str]) -> bool:
-    """Whether a file in `root` or below has one of these suffixes (in lower case); stops at the first."""
+    """Return True if a file in `root` or below has one of these suffixes (in lower case); stop at the first."""
     for _, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if any(os.path.splitext(name)[1].lower() in suffixes for name in names if not name.startswith(".")):

@@ -65,7 +65,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a table decides.
+    """Decisions drawn from a table.
 
     Attributes
     ----------

@@ -46,7 +46,8 @@ PARTS = {
     },
     WORDS: {"word CCA, best layer": 1, "word MI, best layer": 1},
 }
-"""What the primary outcomes are means of; an error rate counts as one minus it. Chosen before conditions were compared."""
+"""Scores whose means are the primary outcomes; an error rate enters as one minus itself. Chosen before conditions were
+compared."""
 
 
 def with_primary(table: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def cell_means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def carries(probes: pd.DataFrame, log: pd.DataFrame, *, margin: float = 0.03, flat: float = 0.1) -> pd.DataFrame:
-    """Whether a set of models carries the experiment, condition by condition.
+    """Training adequacy of a set of models, by condition.
 
     A condition carries it where, on held-out speakers, its best layer beats MFCC, log-mel and the untrained model of
     its shape in the phone probe by more than `margin`, the mean over seeds each time, and its loss has flattened: the

@@ -16,7 +16,7 @@ from multires.results import read_table
 _SHIPPED = Path(__file__).parents[1] / "data" / "experiment"
 
 NAMES = {"embedded": "embedded", "librispeech": "LibriSpeech"}
-"""What figures and sentences call a corpus."""
+"""Display names of the corpora."""
 
 TABLES = ("scores", "training", "effects", "carries")
 

@@ -71,7 +71,7 @@ def is_long(utterance: Utterance) -> bool:
 
 
 def windowed(utterances: Iterable[Utterance]) -> dict[str, object]:
-    """How long recordings are run and which they are, for the provenance; empty if there are none."""
+    """Provenance of recordings that are run in windows; empty if there are none."""
     names = [utterance.id for utterance in utterances if is_long(utterance)]
     if not names:
         return {}

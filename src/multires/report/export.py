@@ -22,7 +22,7 @@ from multires.report.figures import efficiency as charts
 from multires.results import export
 
 FORMATS = ("csv", "tex", "pdf", "svg")
-"""What a report can be written as: the first two are tables, the others figures."""
+"""Formats of a report: the first two for tables, the others for figures."""
 
 Draw = Callable[[pd.DataFrame, str, str], Figure]
 """A figure from a table, the name of the corpus and that of the models."""
@@ -276,4 +276,4 @@ SECTIONS: dict[str, Section] = {
         _condense_claims,
     ),
 }  # fmt: skip
-"""What a report holds, in reading order."""
+"""Sections of a report in reading order."""

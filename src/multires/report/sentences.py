@@ -17,11 +17,11 @@ from multires.report.escape import for_markdown
 from multires.report.verdicts import THIS_RUN, said
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
-"""What figures and sentences call the acoustic features."""
+"""Display names of the acoustic features."""
 
 
 def models(table: pd.DataFrame) -> str:
-    """Which models a table is about, and whether they were trained; for titles."""
+    """Models of a table and their training status, for titles."""
     rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
     trained = rows.groupby("model", sort=False)["trained"].first().astype(bool)
     untrained = _named([str(name).removeprefix("untrained/") for name in trained.index[~trained]])
@@ -58,7 +58,7 @@ def _trained_only(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
-    """What there is to look at and what could not be used."""
+    """Summary of the corpus and of the files that could not be used."""
     total = summary.sum(numeric_only=True)
     text = (
         f"In all {total['minutes']:.0f} minutes of {for_markdown(speech.name)} speech with {total['phones']:,.0f} phones and "
@@ -171,7 +171,7 @@ def _direction(row: pd.Series) -> str:
 
 
 def cca_windows(table: pd.DataFrame) -> str:
-    """How much a wider window alone changes the score of the 20 ms layers."""
+    """Effect of a wider window alone on the score of the 20 ms layers."""
     rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
     if rows["trained"].any():
         rows = rows[rows["trained"].astype(bool)]
@@ -207,7 +207,7 @@ def cca_variants(table: pd.DataFrame) -> str:
 
 
 def cca_grouping(table: pd.DataFrame) -> str:
-    """How much a shared speaker adds."""
+    """Effect of shared speakers."""
     rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
     parts = []
     for view, part in rows.groupby("view", sort=False):
@@ -237,7 +237,7 @@ def mutual_information(table: pd.DataFrame) -> str:
 
 
 def _reduced(table: pd.DataFrame) -> str:
-    """Where the data could not fill the clusters that were asked for."""
+    """Cases in which the data could not fill the requested number of clusters."""
     fewer = table[table["clusters"] < table["clusters_requested"]]
     if fewer.empty:
         return ""
@@ -249,7 +249,7 @@ def _reduced(table: pd.DataFrame) -> str:
 
 
 def mi_clusters(table: pd.DataFrame) -> str:
-    """How large the bias is at the most clusters."""
+    """Bias at the largest number of clusters."""
     rows = table[table["trial"].isna()]
     most = rows[rows["clusters"] == rows["clusters"].max()].set_index("measure")["value"]
     return (
@@ -409,7 +409,7 @@ def layers_by_corpus(
 
 
 def weighted_sums(table: pd.DataFrame) -> str:
-    """Whether the weighted sum beats the best layer."""
+    """Comparison of the weighted sum with the best layer."""
     rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]
     parts = []
     for task, part in rows.groupby("view", sort=False):

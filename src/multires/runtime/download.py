@@ -185,7 +185,7 @@ def _check_source(url: str, response: requests.Response) -> None:
 
 
 def _continues(response: requests.Response, have: int, validator: str, total: int | None) -> bool:
-    """Whether a response holds the rest of the same file, exactly from where the part ends."""
+    """Return True if a response holds the rest of the same file, starting where the part ends."""
     found = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if response.status_code != requests.codes.partial_content or found is None:
         return False

@@ -63,7 +63,7 @@ def interleaved(
 
 
 def bfloat16_gain() -> float:
-    """How many times as fast as in float32 products are in bfloat16; measured once on each machine."""
+    """Speed of bfloat16 products relative to float32; measured once per machine."""
 
     def measure() -> float:
         rates = product_rates()
@@ -109,7 +109,7 @@ def fastest_precision(precision: str = "auto", device: str | torch.device = "cpu
 
 
 def best_jobs(threads: int) -> int:
-    """How many jobs at a time keep `threads` busiest, each with an equal share of them; measured once.
+    """Number of parallel jobs with the highest throughput on `threads` threads, shared equally; measured once.
 
     Small products and what lies between products gain little from several threads, whole batches side by side do.
     """

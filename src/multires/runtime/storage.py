@@ -65,7 +65,7 @@ def place(where: str | Path) -> Path:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a place is a URL: objects appear whole there, and there is no rename and no lock."""
+    """Return True if a place is a URL: objects appear whole there, and there is no rename and no lock."""
     return not isinstance(path, Path)
 
 

@@ -30,7 +30,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """True for the process that writes files and shows progress."""
         return self.rank == 0
 
     def _join(self) -> Any:
@@ -69,7 +69,7 @@ class Processes:
             parameter.grad = gradient.view_as(parameter).clone()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process, so that all stop at the same step."""
+        """Return True if the flag is set in any process, so that all stop at the same step."""
         return flag if self.count == 1 else bool(self.summed(torch.tensor(float(flag), device=self.device)))
 
     def wait(self) -> None:

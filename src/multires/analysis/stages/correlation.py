@@ -24,7 +24,7 @@ from multires.measures.folds import feasible_folds
 from multires.models.layers import Layer
 
 GROUPINGS = ("segment", "utterance", "speaker")
-"""What is kept whole within one fold of CCA."""
+"""Groups that are kept whole within one fold of CCA."""
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from multires.models.layers import Layer
 from multires.results import tidy
 
 TASKS = ("phone", "word", "speaker")
-"""What probes classify."""
+"""Labels that probes classify."""
 
 
 def probes(run: Run) -> Result:

@@ -41,7 +41,7 @@ _HELD = 2**30
 
 
 def too_many(layer: Layer, rows: int) -> bool:
-    """Whether a number of a layer's vectors is too large to be held in memory."""
+    """Return True if a layer has too many vectors to be held in memory."""
     return 4 * layer.dim * rows > _HELD
 
 

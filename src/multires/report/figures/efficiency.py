@@ -38,7 +38,7 @@ FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 
 _RIGHT = {"mono": True, "multi": False}
-"""Whether an architecture's names stand to the right of its points; those of others stand over their intervals.
+"""Architectures whose names are placed to the right of their points; other names are placed above the intervals.
 
 HuBERT costs a little less than the control, and MR-HuBERT less still.
 """
@@ -47,7 +47,7 @@ _WITHHELD = "not shown: {reason}"
 
 
 def display_name(model: str) -> str:
-    """How figures and sentences call a configuration."""
+    """Display name of a configuration."""
     return _NAMES.get(model, model)
 
 
@@ -125,7 +125,7 @@ def savings(table: pd.DataFrame) -> Figure:
 
 
 def time_by_part(table: pd.DataFrame) -> Figure:
-    """Where the time goes: measured share of each part beside its counted share."""
+    """Measured share of time of each part, next to its counted share of operations."""
     timed = table[(table["measure"] == "part_seconds") & table["value"].notna()].copy()
     if timed.empty:
         return _empty(table, "part_seconds")
@@ -346,7 +346,7 @@ def _size(table: pd.DataFrame) -> str:
 
 
 def _machine(table: pd.DataFrame) -> str:
-    """What was measured on: size, machine, threads and precision."""
+    """Model size, machine, threads and precision of the measurements."""
     first = table.iloc[0]
     threads = f", {first['threads']} thread{'s' if first['threads'] != 1 else ''}" if first["device"] == "cpu" else ""
     return f"{first['size']} size, untrained; {first['machine']}{threads}, {first['precision']}"

@@ -167,7 +167,7 @@ def _block_labels(axis: Axes, column: int, rows: list[dict[str, Any]], losses: s
 
 
 def _sampler(axis: Axes, column: int, below: dict[str, Any], above: dict[str, Any]) -> None:
-    """What stands between two blocks: the projection, or a sampler with its factor."""
+    """Label between two blocks: the projection, or a sampler with its factor."""
     bottom, top = below["y"] + _LAYER, above["y"]
     middle = column + (_LEFT + _RIGHT) / 2
     axis.annotate(
