@@ -12,6 +12,7 @@ import multires
 from multires.book import build, notebooks
 from multires.errors import MultiresError
 from multires.runtime.digest import folder_digest
+from multires.runtime.storage import MARKER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,7 +159,7 @@ def test_a_notebook_that_fails_ends_the_build_with_its_cell_and_leaves_no_page(t
     assert "`from pathlib import Path`" in told
     assert "ValueError: the last line" in told
     left = {path.name for path in Path("build").rglob("*") if path.is_file()}
-    assert left == {"01_first.failed.ipynb"}
+    assert left == {"01_first.failed.ipynb", MARKER}
 
 
 @pytest.mark.slow

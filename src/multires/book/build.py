@@ -97,7 +97,7 @@ def build_book(
     parameters: dict[str, Any] = {"profile": profile, "seed": seed, "workspace": str(workspace)}
     if data is not None and str(data):
         parameters["data"] = str(data)
-    _make_folder(executed)
+    executed.mkdir(parents=True, exist_ok=True)
     changed = _execute_all(root, executed, parameters, Path(workspace) / "book", force)
     if (root / "book" / "explorer.md").is_file():
         _keep_explorer(run, executed / "explorer", changed)
