@@ -2,6 +2,8 @@
 
 import logging
 import operator
+import os
+import signal
 import threading
 from itertools import count
 from pathlib import Path
@@ -29,6 +31,8 @@ def name(piece: tuple[str, str]) -> str:
     before = begun(piece)
     if piece[0] == "always fails":
         raise ValueError("no such luck")
+    if piece[0].startswith("kills"):
+        os.kill(os.getpid(), signal.SIGKILL)
     if piece[0] == "fails once" and not before:
         raise OSError("a passing trouble")
     if piece[0] == "always hangs" or (piece[0] == "hangs once" and not before):
@@ -74,6 +78,16 @@ def test_pieces_that_fail_are_retried_and_reported_and_the_others_are_done(tmp_p
     assert "ValueError: no such luck" in str(error.value)
     assert "a passing trouble; retrying" in notices(caplog)
     assert len(list(tmp_path.glob("always fails.*"))) == 3
+
+
+def test_a_piece_that_kills_its_workers_takes_no_other_piece_with_it(tmp_path):
+    kinds = ["kills", *(f"works {index}" for index in range(8)), "kills too"]
+    done: list[str] = []
+    with local_cluster(tmp_path / "dask", allowed_failures=1) as client, pytest.raises(MultiresError) as error:
+        done.extend(Cluster(client, glance=0.05).each(name, [(kind, str(tmp_path)) for kind in kinds], "pieces"))
+    assert sorted(done) == sorted(kinds[1:-1])
+    assert str(error.value).startswith("2 of 10 pieces failed, the others are done and kept")
+    assert str(error.value).count("every worker that had it died") == 2
 
 
 def test_a_piece_whose_worker_does_not_respond_is_retried(tmp_path, caplog):

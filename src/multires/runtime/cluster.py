@@ -63,6 +63,7 @@ class Cluster(Engine):
         """As `Engine.each`, with one running piece for each thread of the workers."""
         waiting = (_Job(piece) for piece in pieces)
         again: list[_Job] = []
+        suspects: list[_Job] = []
         running: dict[Any, _Job] = {}
         failed: list[_Job] = []
         finished = 0
@@ -70,12 +71,15 @@ class Cluster(Engine):
         task = _Task(function, code_digest())
         try:
             while True:
-                room = self.width(what) - len(running)
-                for job in [*again[:room], *islice(waiting, max(room - len(again), 0))]:
+                room = max(self.width(what) - len(running), 0)
+                ready = [*again[:room], *islice(waiting, max(room - len(again), 0))]
+                again = again[room:]
+                if not running and not ready and suspects:
+                    ready = [suspects.pop(0)]
+                for job in ready:
                     future = self._submit(task, job)
                     running[future] = job
                     future.add_done_callback(ended.put)
-                again = again[max(room, 0) :]
                 if not running:
                     break
                 with suppress(Empty):
@@ -87,7 +91,7 @@ class Cluster(Engine):
                         finished += 1
                         yield outcome.value
                     else:
-                        self._retry(job, outcome, again, failed)
+                        self._retry(job, outcome, suspects if outcome.died else again, failed)
                 now = self._clock()
                 for future in [future for future, job in running.items() if now - job.since > self.patience]:
                     self._retry(running.pop(future), self._abandon(future), again, failed)
@@ -194,7 +198,7 @@ class Cluster(Engine):
         job.problem = outcome.problem
         job.avoid.update(outcome.workers)
         if outcome.died:
-            # Dask has tried it several times. Once more: the worker may have died of a piece that ran beside it.
+            # Dask has tried it several times. Once more, with no other piece running: the worker may have died of one.
             job.attempts = max(job.attempts, self.attempts - 1)
         if job.attempts < self.attempts:
             _LOG.warning("%s: %s; retrying", job.piece, job.problem)
