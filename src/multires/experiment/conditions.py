@@ -71,7 +71,7 @@ class Size:
 
 
 LOG_MEL_SHAPE: dict[str, Any] = {
-    "front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY, "width": 192, "heads": 4, "ffn": 768, "conv_pos": 32,
+    "front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY, "width": 192, "heads": 4, "ffn": 704, "conv_pos": 32,
     "conv_pos_groups": 16, "final_dim": 96,
 }  # fmt: skip
 """2.8 million parameters on log-mel frames: the size of the controlled experiment on 2 cores."""
@@ -87,8 +87,8 @@ SIZES: dict[str, Size] = {
                     "recognition": 12, "recognition_steps": 5},
     ),
     "cpu": Size(
-        Recipe(steps=5_000, batch_seconds=16, crop_seconds=5, learning_rate=3e-3, mask_probability=0.5,
-               unmasked_weight=1.0, warm_steps=0, log_every=250, held_out_batches=8, precision="float32"),
+        Recipe(steps=3_125, batch_seconds=16, crop_seconds=5, learning_rate=3e-3, mask_probability=0.5,
+               unmasked_weight=1.0, warm_steps=0, log_every=250, held_out_batches=8, precision="bfloat16"),
         LOG_MEL_SHAPE,
         evaluation={"hours": 0.25, "frames": 6_000, "probe_instances": 8_000, "recognition": 150, "recognition_steps": 300},
     ),
