@@ -1,4 +1,4 @@
-"""Loads any of the three kinds of corpus."""
+"""Loads any of the kinds of corpus."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 from multires.corpus.folder import load_folder
 from multires.corpus.librispeech import load_librispeech
+from multires.corpus.sample import NAME, load_sample
 from multires.corpus.spread import spread
 from multires.corpus.synthetic import load_embedded
 from multires.corpus.utterance import Corpus
 from multires.errors import MultiresError, choose
 
-KINDS = ("embedded", "librispeech", "folder")
+KINDS = ("embedded", "librispeech", "folder", NAME)
 
 
 def load_corpus(
@@ -35,9 +36,10 @@ def load_corpus(
     ----------
     kind
         ``embedded``: synthetic speech with exact times, made on first use; ``librispeech``: LibriSpeech's layout;
-        ``folder``: audio files with alignments or text beside them.
+        ``folder``: audio files with alignments or text beside them; ``librispeech-sample``: half an hour of read speech
+        that comes with the package.
     root
-        The folder to read; not for ``embedded``.
+        The folder to read; for ``librispeech`` and ``folder`` only.
     splits
         Which parts: ``train`` and ``evaluation`` for ``embedded``; LibriSpeech's own, such as ``dev-clean``; the first
         level of sub-folders for ``folder``. All that are there when not given.
@@ -67,8 +69,11 @@ def load_corpus(
     wanted = (splits,) if isinstance(splits, str) else splits
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise MultiresError(f"limit {limit!r} is not a number of utterances: give a whole number from 1 up")
-    if kind == "embedded":
-        corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
+    if kind in ("embedded", NAME):
+        if kind == NAME:
+            corpus = load_sample(splits=wanted)
+        else:
+            corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
         if limit is None:
             return corpus
         fingerprint = f"{corpus.fingerprint}-{limit}"
