@@ -210,7 +210,7 @@
     for (let depth = 0; depth <= deepest; depth += every) {
       parts.push(label(x(depth), box.bottom + 13, String(depth), { "text-anchor": "middle", "font-size": 11 }));
     }
-    parts.push(label((box.left + box.right) / 2, box.bottom + 29, "depth (0: waveform encoder)", { "text-anchor": "middle", "font-size": 11 }));
+    parts.push(label((box.left + box.right) / 2, box.bottom + 29, "layer (0: waveform encoder)", { "text-anchor": "middle", "font-size": 11 }));
     parts.push(svg("line", { x1: box.left, x2: box.left, y1: box.top, y2: box.bottom, stroke: "#444444" }));
     if (chance.length) {
       parts.push(svg("rect", { x: box.left, width: box.right - box.left, y: y(chance[1]), height: Math.max(1.5, y(chance[0]) - y(chance[1])),

@@ -114,7 +114,7 @@ def test_the_page_holds_what_was_found_and_no_open_tag(tables, tmp_path):
     (phones,) = [panel for panel in data["curves"]["panels"] if panel["title"] == "phones"]
     assert phones["beside"] == {"MFCC": 0.45}
     assert phones["chance"] is None
-    assert data["curves"]["conditions"][0]["layers"] == [{"name": "encoder.0.0", "depth": 1, "period": 20.0}]
+    assert data["curves"]["conditions"][0]["layers"] == [{"name": "layer 1", "depth": 1, "period": 20.0}]
     assert pd.read_csv(tmp_path / "curves.csv")["value"].tolist() == pytest.approx(found["value"].tolist())
     assert (tmp_path / "explorer.png").stat().st_size > 10_000
 

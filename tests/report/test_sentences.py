@@ -32,8 +32,8 @@ def cca_table(trained: bool = False) -> pd.DataFrame:
 
 def test_cca_names_the_best_layer():
     text = sentences.cca(cca_table())
-    assert "words at `encoder.0.1` of multi (0.47 [0.46, 0.49], chance at most 0.07)" in text
-    assert "log-mel at `encoder.0.0` of mono (0.64" in text
+    assert "words at layer 1 of MR-HuBERT without aux. loss (0.47 [0.46, 0.49], chance at most 0.07)" in text
+    assert "log-mel at layer 0 of the 20 ms control (0.64" in text
     assert "0.99" not in text  # single trials are no result
     assert "**untrained**" in text
     assert "untrained" not in sentences.cca(cca_table(trained=True))
@@ -74,7 +74,7 @@ def test_mutual_information_says_what_was_reduced():
     ])  # fmt: skip
     text = sentences.mutual_information(table)
     assert (
-        "`encoder.0.0` of multi tell most about words (0.30 adjusted, 0.29 to 0.32 over fits of k-means; MFCC 0.25)"
+        "layer 0 of MR-HuBERT without aux. loss tell most about words (0.30 adjusted, 0.29 to 0.32 over fits of k-means; MFCC 0.25)"
         in text
     )
     assert "9 clusters for words were reduced to 7" in text
@@ -101,7 +101,8 @@ def test_probes_name_best_layer_baselines_and_what_is_missing():
     ])  # fmt: skip
     text = sentences.probes(table)
     assert (
-        "word: `encoder.0.1` of mono at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)" in text
+        "word: layer 1 of the 20 ms control at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)"
+        in text
     )
     assert "too little labelled speech to probe phone or speaker" in text
     assert "+0.030 for word" in sentences.weighted_sums(table)
@@ -110,10 +111,10 @@ def test_probes_name_best_layer_baselines_and_what_is_missing():
 def test_extraction_names_the_widest_and_narrowest_layer():
     table = tidy([row("mono", layer, value, measure="participation ratio") for layer, value in ((0, 3.0), (1, 12.5))])
     text = sentences.extraction(table)
-    assert "mono is widest at `encoder.0.1` (12.5 directions) and narrowest at `encoder.0.0` (3.0)" in text
+    assert "20 ms control is widest at layer 1 (12.5 directions) and narrowest at layer 0 (3.0)" in text
     trained = [row("mono", layer, 5.0 + layer, measure="participation ratio", trained=True) for layer in (0, 1)]
     mixed = sentences.extraction(pd.concat([table, tidy(trained)]))
-    assert "widest at `encoder.0.1` (6.0 directions)" in mixed
+    assert "widest at layer 1 (6.0 directions)" in mixed
     assert "12.5" not in mixed  # of the untrained model
 
 
@@ -130,15 +131,14 @@ def test_agreement_is_a_rank_correlation_of_trained_layers_and_of_untrained_ones
 
 
 def test_models_are_named_with_their_training():
-    assert sentences.models(cca_table()) == "untrained models (mono-small, multi-small)"
-    assert sentences.models(cca_table(trained=True)) == "untrained/mono-small, untrained/multi-small"
-    mixed = cca_table()
+    assert sentences.models(cca_table()) == "two untrained models"
+    mixed = cca_table().replace({"model": {"untrained/multi-small": "embedded/multi-0"}})
     mixed["trained"] = mixed["condition"] == "multi"
-    assert sentences.models(mixed) == "untrained/multi-small; untrained: mono-small"
+    assert sentences.models(mixed) == "one small model trained on synthetic speech, one untrained"
     many = pd.concat(
         [cca_table(trained=True).assign(model=f"embedded/{name}-0") for name in ("mono", "mono+aux", "multi")]
     )
-    assert sentences.models(many) == "embedded/{mono, mono+aux, multi}-0"
+    assert sentences.models(many) == "three small models trained on synthetic speech"
 
 
 @pytest.mark.parametrize("count", [0, 2, 5])
@@ -185,7 +185,7 @@ def difference(condition: str, value: float, *, view: str = "word", trained: boo
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.05, "is higher with words (+0.050 [+0.040, +0.070]; `x/multi-0` less `x/mono-0`)"),
+    [(0.05, "is higher with words (+0.050 [+0.040, +0.070]; MR-HuBERT without aux. loss less 20 ms control)"),
      (-0.05, "is lower with words (-0.050"), (0.005, "is not shown to differ with words (+0.005")],
 )  # fmt: skip
 def test_the_second_chapter_ends_with_the_paired_difference_that_it_shows(value, said):
@@ -232,9 +232,9 @@ def tables(verdicts=("nothing to attribute at this scale", "supports"), *, gain=
 def test_the_experiment_is_told_by_gates_verdicts_and_effects():
     text = sentences.experiment(tables())
     assert text.startswith(
-        "**Toy speech.** All conditions learned enough to be compared: the smallest lead is +0.110 (multi"
+        "**Toy speech.** All conditions learned enough to be compared: the smallest lead is +0.110 (MR-HuBERT"
     )
-    assert "`multi+aux` is shown to be above `hubert` on no task (phone classification +0.001 [-0.010, +0.012])" in text
+    assert "MR-HuBERT is shown to be above HuBERT on no task (phone classification +0.001 [-0.010, +0.012])" in text
     assert "**Claim 1: nothing to attribute at this scale.**" in text
     assert "word CCA +0.001 [-0.010, +0.012], equivalent at ±0.030" in text
     assert "Untrained models show an effect of downsampling too on phone classification, word CCA." in text
@@ -243,8 +243,9 @@ def test_the_experiment_is_told_by_gates_verdicts_and_effects():
     assert "no size is of interest" in sentences.experiment(tables(interest=float("nan")))
     weak = tables()
     weak.carries.loc[0, ["beats", "carries"]] = False
-    assert "did not learn enough to be compared** (too little above the baselines in mono;" in sentences.experiment(
-        weak
+    assert (
+        "did not learn enough to be compared** (too little above the baselines in 20 ms control;"
+        in sentences.experiment(weak)
     )
 
 
@@ -270,8 +271,8 @@ def test_published_checkpoints_are_described_with_what_they_cannot_show():
         for key in ("loss_at_40", "control")
     ]  # fmt: skip
     text = sentences.published(pd.DataFrame(rows))
-    assert "`mono_base` less `b4-a`: word CCA +0.020 [+0.010, +0.030]" in text
-    assert "`mono_base` less `hubert_base`" in text
+    assert "`mono_base` (MR-HuBERT) less `b4-a` (MR-HuBERT without aux. loss): word CCA +0.020 [+0.010, +0.030]" in text
+    assert "`mono_base` (MR-HuBERT) less `hubert_base` (HuBERT)" in text
     assert "second-iteration" in text
     assert "no verdict" in text
 
@@ -289,7 +290,7 @@ def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
     nothing = pd.DataFrame()
     tables = ExperimentTables("embedded", pd.DataFrame(rows), nothing, nothing, nothing, nothing, {})
     text = sentences.layers_by_corpus([tables], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA")
-    assert "on embedded speech with words 0.10 and 0.30" in text
+    assert "on synthetic speech with words 0.10 and 0.30" in text
     assert "best layer of all 0.90, untrained at most 0.05, shuffled at most 0.01" in text
     alone = ExperimentTables("embedded", pd.DataFrame(rows[:2]), nothing, nothing, nothing, nothing, {})
     assert "No experiment" in sentences.layers_by_corpus(

@@ -158,7 +158,7 @@ def test_an_experiments_verdicts_are_those_of_its_claims():
     assert summary(table)["verdict"].tolist() == [SUPPORTS, OPEN]
     assert set(table["source"]) == {"experiment, toy, 6 seeds"}
     first = table[table["claim"] == 1]
-    assert first["evidence"].tolist() == ["auxiliary loss less downsampling: phones", "multi+aux less hubert: phones"]
+    assert first["evidence"].tolist() == ["auxiliary loss less downsampling: phones", "MR-HuBERT less HuBERT: phones"]
     assert first["verdict"].tolist() == [SUPPORTS, OPEN]
     assert table[table["claim"] == 2]["view"].tolist() == ["phones", "words"]
     assert set(table["interest"]) == {0.03}
@@ -169,7 +169,7 @@ def test_where_there_is_no_gain_the_positive_control_is_shown_first():
         experiment((NOTHING, SUPPORTS), {"difference": "equivalent", "downsampling": "equivalent"})
     )
     first = summary(table).iloc[0]
-    assert (first["evidence"], first["verdict"]) == ("multi+aux less hubert: phones", NOTHING)
+    assert (first["evidence"], first["verdict"]) == ("MR-HuBERT less HuBERT: phones", NOTHING)
     assert table[table["claim"] == 1]["verdict"].tolist() == [NOTHING, NEITHER]
 
 

@@ -22,6 +22,7 @@ from multires.models.registry import published, shipped, untrained
 from multires.report.figures.layers import apart, condition_markers
 from multires.report.figures.measures import VIEW_TITLES, all_curves
 from multires.report.figures.style import BASELINE, resolution_colour
+from multires.report.names import architecture_name, condition_name, layer_name, speech_name
 
 DURATIONS = (2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds of speech for which costs are given."""
@@ -90,8 +91,7 @@ def registry() -> list[dict[str, Any]]:
 
 
 def _named(architecture: str) -> str:
-    names = {"hubert": "HuBERT", "mono": "mono-resolution control", "multi": "MR-HuBERT"}
-    return names.get(architecture, "MR-HuBERT with three resolutions")
+    return "MR-HuBERT with three resolutions" if architecture == "multi3" else architecture_name(architecture)
 
 
 def _architecture(config: ModelConfig) -> dict[str, Any]:
@@ -197,7 +197,9 @@ def write_page(folder: Path, found: pd.DataFrame, corpus: str, models: str) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "explorer.html").write_text(page, encoding="utf-8")
-        (folder / "explorer_corpus.md").write_text(f"Speech: {corpus}. Models: {models}.\n", encoding="utf-8")
+        (folder / "explorer_corpus.md").write_text(
+            f"Speech: {speech_name(corpus)}. Models: {models}.\n", encoding="utf-8"
+        )
         found.to_csv(folder / "curves.csv", index=False)
         all_curves(found, corpus=corpus, models=models).savefig(folder / "explorer.png", dpi=150)
     except OSError as error:
@@ -214,10 +216,14 @@ def curve_data(found: pd.DataFrame, corpus: str, models: str) -> dict[str, Any]:
     for name, (marker, filled) in markers.items():
         own = layers[layers["condition"] == name].drop_duplicates("layer").sort_values("layer_index")
         places = [
-            {"name": row["layer"], "depth": int(row["layer_index"]), "period": _rounded(1000 * row["frame_period"])}
+            {
+                "name": layer_name(row["layer"], row["layer_index"]),
+                "depth": int(row["layer_index"]),
+                "period": _rounded(1000 * row["frame_period"]),
+            }
             for row in own.to_dict("records")
         ]
-        conditions.append({"name": name, "marker": marker, "filled": filled, "layers": places})
+        conditions.append({"name": condition_name(name), "marker": marker, "filled": filled, "layers": places})
     panels = []
     for (group, title), part in found.groupby(["group", "panel"], sort=False):
         first, own = part.iloc[0], part[part["layer_index"].notna()]

@@ -356,7 +356,7 @@ def _cell(row: dict[str, Any]) -> str:
 
 
 def _name(model: str) -> str:
-    return {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "multi3": "three resolutions"}.get(
+    return {"hubert": "HuBERT", "mono": "20 ms control", "multi": "MR-HuBERT", "multi3": "three resolutions"}.get(
         model, model
     )
 

@@ -69,7 +69,8 @@ class ExperimentTables:
     @property
     def title(self) -> str:
         """For rows of tables of verdicts."""
-        return f"experiment, {self.corpus}, {self.seeds} seed{'s' if self.seeds != 1 else ''}"
+        name = {"embedded": "synthetic speech"}.get(self.corpus, self.corpus)
+        return f"experiment, {name}, {self.seeds} seed{'s' if self.seeds != 1 else ''}"
 
 
 def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables]:

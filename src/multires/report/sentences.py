@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,31 +13,21 @@ from multires.experiment.decisions import CONTRADICTS, NEITHER, NOTHING, SUPPORT
 from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
+from multires.report.names import (
+    capitalized,
+    condition_name,
+    layer_name,
+    models_name,
+    speech_name,
+)
 from multires.report.verdicts import THIS_RUN, said
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
 """Display names of the acoustic features."""
 
 
-def models(table: pd.DataFrame) -> str:
-    """Models of a table and their training status, for titles."""
-    rows = table[~table["model"].isin(["mel", "mfcc"]) & table["model"].notna()]
-    trained = rows.groupby("model", sort=False)["trained"].first().astype(bool)
-    untrained = _named([str(name).removeprefix("untrained/") for name in trained.index[~trained]])
-    if not trained.any():
-        return f"untrained models ({untrained})"
-    names = _named([str(name) for name in trained.index[trained]])
-    return f"{names}; untrained: {untrained}" if untrained else names
-
-
-def _named(names: list[str]) -> str:
-    """Names side by side; what all of three or more share is said once: ``embedded/{mono, multi, hubert}-0``."""
-    split = [re.fullmatch(r"(.*/)?(.*?)(-[^-]*)?", name) for name in names]
-    heads, tails = {part[1] or "" for part in split if part}, {part[3] or "" for part in split if part}
-    if len(names) < 3 or len(heads) > 1 or len(tails) > 1:
-        return ", ".join(names)
-    (head,), (tail,) = heads, tails
-    return f"{head}{{{', '.join(part[2] for part in split if part)}}}{tail}" if head or tail else ", ".join(names)
+models = models_name
+"""Models of a table and their training status in words, for titles."""
 
 
 def _untrained(table: pd.DataFrame) -> str:
@@ -61,7 +50,7 @@ def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
     """Summary of the corpus and of the files that could not be used."""
     total = summary.sum(numeric_only=True)
     text = (
-        f"In all {total['minutes']:.0f} minutes of {for_markdown(speech.name)} speech with {total['phones']:,.0f} phones and "
+        f"In all {total['minutes']:.0f} minutes of {for_markdown(speech_name(speech.name))} with {total['phones']:,.0f} phones and "
         f"{total['words']:,.0f} words. {total['without alignment']:.0f} utterances have no alignment and give frames "
         f"only; {len(speech.skipped)} files or alignments are missing or could not be read"
     )
@@ -78,10 +67,21 @@ def extraction(table: pd.DataFrame) -> str:
     for condition, part in spread.groupby("condition", sort=False):
         best, least = part.loc[part["value"].idxmax()], part.loc[part["value"].idxmin()]
         parts.append(
-            f"{condition} is widest at `{best['layer']}` ({best['value']:.1f} directions) and narrowest at "
-            f"`{least['layer']}` ({least['value']:.1f})"
+            f"{condition_name(condition)} is widest at {_layer(best)} ({best['value']:.1f} directions) and narrowest at "
+            f"{_layer(least)} ({least['value']:.1f})"
         )
     return f"In this run, {'; '.join(parts)}.{_untrained(table)}"
+
+
+def _layer(row: pd.Series) -> str:
+    """A row's layer in words, as on the figures' axes."""
+    return for_markdown(layer_name(row["layer"], row["layer_index"]))
+
+
+def _place(row: pd.Series) -> str:
+    """A row's layer and model in words."""
+    layer, model = _layer(row), for_markdown(condition_name(row["condition"]))
+    return f"{layer if layer.startswith('layer') else f'the {layer}'} of {'the ' * model.startswith('20 ms')}{model}"
 
 
 def cca(table: pd.DataFrame) -> str:
@@ -96,7 +96,7 @@ def cca(table: pd.DataFrame) -> str:
         best = part.loc[part["value"].idxmax()]
         chance = shuffled[shuffled["view"] == view]["value"].max()
         parts.append(
-            f"{'log-mel' if view == 'mel' else f'{view}s'} at `{best['layer']}` of {best['condition']} "
+            f"{'log-mel' if view == 'mel' else f'{view}s'} at {_place(best)} "
             f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}], chance at most {chance:.2f})"
         )
     if not parts:
@@ -108,13 +108,13 @@ def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
     """The first chapter's last sentence: how phones fit into frames."""
     phones = segments[segments["unit"] == "phone"]
     if phones.empty:
-        return f"**In this run ({corpus} speech)** no phone has a time, so that frames stand for themselves only."
+        return f"**In this run ({for_markdown(speech_name(corpus))})** no phone has a time, so that frames stand for themselves only."
     lengths = (phones["end"] - phones["start"]).to_numpy(float)
     shares = ", ".join(
         f"{(lengths < period - 1e-6).mean():.0%} than one of {1000 * period:.0f} ms" for period in (0.04, 0.08)
     )
     return (
-        f"**In this run ({corpus} speech)** half of the {len(lengths):,} phones last less than "
+        f"**In this run ({for_markdown(speech_name(corpus))})** half of the {len(lengths):,} phones last less than "
         f"{1000 * float(np.median(lengths)):.0f} ms; {(lengths < 0.02 - 1e-6).mean():.0%} are shorter than one frame of 20 ms, "
         f"{shares}, so that the coarser a layer, the more phones share a frame."
     )
@@ -147,7 +147,7 @@ def mutual_information_conclusion(differences: pd.DataFrame, corpus: str) -> str
 
 
 def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str) -> str:
-    heading = f"**In this run ({corpus} speech)**"
+    heading = f"**In this run ({for_markdown(speech_name(corpus))})**"
     pairs = differences[differences["condition"].isin(["multi", "multi+aux"])]
     pairs = pairs[pairs["against_condition"] == pairs["condition"].str.replace("multi", "mono")]
     parts = []
@@ -155,7 +155,10 @@ def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str)
         part = pairs[pairs["view"] == view]
         if len(part):
             row = part.sort_values("condition").iloc[0]
-            parts.append(f"{_direction(row)} with {view}s ({said(row)}; `{row['model']}` less `{row['against']}`)")
+            parts.append(
+                f"{_direction(row)} with {view}s ({said(row)}; "
+                f"{condition_name(row['condition'])} less {condition_name(row['against_condition'])})"
+            )
     if not parts:
         return f"{heading} there are no two models that differ in their resolution alone, so that {measure} says nothing about it."
     untrained = "" if pairs["trained"].fillna(False).astype(bool).any() else " These models are untrained."
@@ -230,7 +233,7 @@ def mutual_information(table: pd.DataFrame) -> str:
         best = layers.loc[layers["value"].idxmax()]
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
-            f"the clusters of `{best['layer']}` of {best['condition']} tell most about {view}s "
+            f"the clusters of {_place(best)} tell most about {view}s "
             f"({best['value']:.2f} adjusted, {best['low']:.2f} to {best['high']:.2f} over fits of k-means; {beside})"
         )
     return f"In this run {'; '.join(parts)}.{_reduced(table)}{_untrained(table)}"
@@ -270,7 +273,7 @@ def probes(table: pd.DataFrame) -> str:
         best = layers.loc[layers["value"].idxmax()]
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
-            f"{task}: `{best['layer']}` of {best['condition']} at {best['value']:.2f} [{best['low']:.2f}, "
+            f"{task}: {_place(best)} at {best['value']:.2f} [{best['low']:.2f}, "
             f"{best['high']:.2f}] ({beside}; most frequent label {majority[task]:.2f}; n = {best['n']:,.0f})"
         )
     missing = [task for task in ("phone", "word", "speaker") if task not in set(rows["view"])]
@@ -285,47 +288,59 @@ def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
 
 def finding(experiment: ExperimentTables) -> str:
     """One sentence that a reader can repeat."""
-    verdicts = dict(zip(experiment.claims["claim"], experiment.claims["verdict"], strict=True))
+    return f"On {speech_name(experiment.corpus)}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
+
+
+def verdict_of(experiment: ExperimentTables, claim: int) -> str:
+    """The experiment's verdict on one of the first two claims."""
+    found = dict(zip(experiment.claims["claim"], experiment.claims["verdict"], strict=True))
+    return str(found.get(claim, UNTESTED))
+
+
+def claim_1(experiment: ExperimentTables, *, numbers: bool = True) -> str:
+    """Where the gain comes from, as a clause without an end; with the gain in numbers where there is none."""
     rows = experiment.effects[experiment.effects["outcome"].eq(PLAN.gates.learned_outcome)].set_index("estimand")
-    gain = f"{rows.loc['control', 'score']}, {said(rows.loc['control'])}" if "control" in rows.index else ""
-    first = {
-        NOTHING: f"models with both switches are not shown to be better than HuBERT ({gain}), so that there is no gain to attribute",
+    gain = (
+        f" ({rows.loc['control', 'score']}, {said(rows.loc['control'])})" if numbers and "control" in rows.index else ""
+    )
+    return {
+        NOTHING: f"MR-HuBERT is not shown to be better than HuBERT{gain}, so that there is no gain to attribute",
         SUPPORTS: "the gain over HuBERT comes from the auxiliary loss rather than from the downsampling",
         CONTRADICTS: "the gain over HuBERT does not come from the auxiliary loss rather than from the downsampling",
         NEITHER: "the auxiliary loss and the downsampling contribute alike, within the smallest effect of interest",
         UNTESTED: "where the gain comes from could not be tested",
-    }.get(verdicts[1], "where the gain comes from is left open")
-    second = {
+    }.get(verdict_of(experiment, 1), "where the gain comes from is left open")
+
+
+def claim_2(experiment: ExperimentTables) -> str:
+    """Whether downsampling improves anything, as a clause without an end."""
+    return {
         SUPPORTS: "downsampling brings no gain of interest, neither on tasks nor in what layers say about words",
         CONTRADICTS: "downsampling brings a gain",
         UNTESTED: "whether downsampling brings a gain could not be tested",
-    }.get(verdicts[2], "whether downsampling brings a gain is left open")
-    return f"On {_speech(experiment)}, with {experiment.seeds} seeds of each condition, {first}; and {second}."
+    }.get(verdict_of(experiment, 2), "whether downsampling brings a gain is left open")
 
 
 def experiment(found: ExperimentTables) -> str:
     """The experiment on one corpus in Markdown: gates, verdicts, and the primary effects behind them."""
-    verdicts = dict(zip(found.claims["claim"], found.claims["verdict"], strict=True))
     effects = found.effects[found.effects["primary"].astype(bool)]
-    parts = [f"**{_speech(found)[:1].upper()}{_speech(found)[1:]}.** {_learned(found.carries)}"]
+    parts = [f"**{for_markdown(capitalized(speech_name(found.corpus)))}.** {_learned(found.carries)}"]
     control = effects[effects["estimand"].eq("control") & effects["group"].eq("tasks")]
     gains = control[control["decided"] == "gain"]
     shown = "; ".join(f"{row['score']} {said(row)}" for _, row in control.iterrows())
     where = f"on {', '.join(gains['score'])}" if len(gains) else "on no task"
-    parts.append(f"`multi+aux` is shown to be above `hubert` {where} ({shown}).")
+    parts.append(f"MR-HuBERT is shown to be above HuBERT {where} ({shown}).")
     for claim, estimand in ((1, "difference"), (2, "downsampling")):
         rows = effects[effects["estimand"] == estimand]
         rows = rows[rows["group"] == "tasks"] if claim == 1 else rows
         each = "; ".join(_outcome(row) for _, row in rows.iterrows())
-        parts.append(f"**Claim {claim}: {verdicts[claim]}.** {PLAN.estimand(estimand).name.capitalize()}: {each}.")
+        parts.append(
+            f"**Claim {claim}: {verdict_of(found, claim)}.** {PLAN.estimand(estimand).name.capitalize()}: {each}."
+        )
     flagged = effects[effects["flagged"].astype(bool) & effects["estimand"].eq("downsampling")]
     if len(flagged):
         parts.append(f"Untrained models show an effect of downsampling too on {', '.join(flagged['score'])}.")
     return " ".join([*parts, found.note]).strip()
-
-
-def _speech(experiment: ExperimentTables) -> str:
-    return experiment.corpus if experiment.corpus == "LibriSpeech" else f"{experiment.corpus} speech"
 
 
 def _outcome(row: pd.Series) -> str:
@@ -338,12 +353,12 @@ def _learned(gate: pd.DataFrame) -> str:
     if gate.empty:
         return "Whether the models learned enough was not checked."
     least = gate.loc[gate["above"].idxmin()]
-    name = ACOUSTIC_NAMES.get(least["baseline_name"], least["baseline_name"])
-    lead = f"the smallest lead is {least['above']:+.3f} ({least['condition']} over {name})"
+    name = condition_name(least["baseline_name"])
+    lead = f"the smallest lead is {least['above']:+.3f} ({condition_name(least['condition'])} over {name})"
     if gate["carries"].all():
         return f"All conditions learned enough to be compared: {lead}, and the losses are flat."
-    low = gate.loc[~gate["beats"].astype(bool), "condition"].tolist()
-    falling = gate.loc[~gate["flattened"].astype(bool), "condition"].tolist()
+    low = [condition_name(name) for name in gate.loc[~gate["beats"].astype(bool), "condition"]]
+    falling = [condition_name(name) for name in gate.loc[~gate["flattened"].astype(bool), "condition"]]
     reasons = [f"too little above the baselines in {', '.join(low)}"] if low else []
     reasons += [f"the loss is not flat in {', '.join(falling)}"] if falling else []
     return f"**These models did not learn enough to be compared** ({'; '.join(reasons)}; {lead})."
@@ -361,7 +376,7 @@ def published(effects: pd.DataFrame) -> str:
     effects
         What `multires.experiment.analysis.analyse` gives for their scores, conditions named by `PUBLISHED`.
     """
-    names = {condition: f"`{key}`" for key, condition in PUBLISHED.items()}
+    names = {condition: f"`{key}` ({condition_name(condition)})" for key, condition in PUBLISHED.items()}
     parts = []
     for key in ("loss_at_40", "downsampling_with_loss", "difference", "control"):
         weights = PLAN.estimand(key).weights
@@ -402,7 +417,7 @@ def layers_by_corpus(
                 f"{trained['value'].max():.2f}, untrained at most {untrained:.2f}, shuffled at most {chance:.2f})"
             )
         if told:
-            parts.append(f"on {each.corpus} speech {' and '.join(told)}")
+            parts.append(f"on {speech_name(each.corpus)} {' and '.join(told)}")
     if not parts:
         return "No experiment has models both with and without downsampling."
     return f"{name} of the middle block's layers, on average over models with and without downsampling: {'; '.join(parts)}."
@@ -458,4 +473,4 @@ def conclusion(verdicts: pd.DataFrame, heading: str) -> str:
             f"**{row.verdict}**" + ("" if row.source == THIS_RUN else f" ({row.source})") for row in part.itertuples()
         ]
         parts.append(f"claim {claim}: {', '.join(found)}")
-    return f"**In this run ({heading}):** {'; '.join(parts)}."
+    return f"**In this run ({for_markdown(heading)}):** {'; '.join(parts)}."

@@ -26,6 +26,7 @@ from multires.experiment.decisions import (
 from multires.experiment.plan import INPUT_BLOCKS, PLAN
 from multires.experiment.statistics import CrossedInterval, seed_interval
 from multires.experiment.tables import ExperimentTables
+from multires.report.names import condition_name, pair_name
 from multires.results import tidy
 
 __all__ = [
@@ -118,7 +119,7 @@ def judge_experiment(experiment: ExperimentTables) -> pd.DataFrame:
 
 
 def _row(claim: int, row: dict[Any, Any]) -> dict[str, Any]:
-    name = f"{row['effect']}: {row['score']}"
+    name = f"{pair_name(row['effect'])}: {row['score']}"
     return {
         "claim": claim, "evidence": name, "measure": "difference", "view": row["score"], "primary": True,
         "value": row["value"], "low": row["low"], "high": row["high"], "n": row["n"], "interest": row["interest"],
@@ -149,10 +150,14 @@ def _evidence(rows: list[dict[str, Any]], source: str) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a source and claim: its title, the source's verdict, sentences, first effect and chapter."""
+    """One row a source and claim: its title, the source's verdict, sentences, an effect and chapter.
+
+    The effect is the first whose own verdict is that on the claim, else the first.
+    """
     rows = []
     for (source, claim), part in table[table["primary"].astype(bool)].groupby(["source", "claim"], sort=False):
-        first = part.iloc[0]
+        telling = part[part["verdict"] == part["conclusion"]]
+        first = (part if telling.empty else telling).iloc[0]
         rows.append({
             "source": source, "claim": claim, "title": CLAIMS[int(claim)], "verdict": first["conclusion"],
             "sentence": " ".join(dict.fromkeys(part["sentence"])),
@@ -175,16 +180,21 @@ def _best(table: pd.DataFrame, view: str, *, middle: bool = False) -> pd.DataFra
 def _described(claim: int, key: str, evidence: str, best: pd.DataFrame) -> dict[str, Any]:
     """A contrast of this run's models, without a verdict."""
     estimand = PLAN.estimand(key)
-    common = {"claim": claim, "evidence": f"{estimand.name}: {evidence}", "measure": "difference", "view": evidence,
+    name = pair_name(estimand.name)
+    common = {"claim": claim, "evidence": f"{name}: {evidence}", "measure": "difference", "view": evidence,
               "verdict": UNTESTED}  # fmt: skip
     found = _contrast(best, dict(estimand.weights))
     if found is None:
-        why = "no model of this run was trained" if best.empty else f"it lacks one of {', '.join(estimand.weights)}"
+        why = (
+            "no model of this run was trained"
+            if best.empty
+            else f"it lacks one of {', '.join(map(condition_name, estimand.weights))}"
+        )
         return {**common, "sentence": f"This run cannot describe it: {why}."}
     seeds = f"{found.seeds} seeds of each condition" if found.seeds > 1 else "one model of each condition"
     row = {"value": float(found.value), "low": float(found.low), "high": float(found.high), "n": found.seeds}
     why = "which is no test of the claim; the controlled experiment is"
-    return {**common, **row, "sentence": f"{estimand.name}, {evidence}: {said(row)} with {seeds}, {why}."}
+    return {**common, **row, "sentence": f"{name}, {evidence}: {said(row)} with {seeds}, {why}."}
 
 
 def _contrast(best: pd.DataFrame, weights: dict[str, float]) -> CrossedInterval | None:
@@ -213,7 +223,7 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
         if part.empty:
             continue
         longest = part.loc[part["duration"].idxmax()]
-        evidence = f"time, multi / {against}, {longest['duration']:.0f} s"
+        evidence = f"time, MR-HuBERT / {condition_name(against)}, {longest['duration']:.0f} s"
         common: dict[str, Any] = {"claim": 3, "evidence": evidence, "measure": "ratio", "view": against}
         named = "the same model without downsampling" if against == "mono" else "HuBERT"
         if pd.isna(longest["value"]):
@@ -232,7 +242,7 @@ def _cost(efficiency: pd.DataFrame) -> list[dict[str, Any]]:
         longest = counted.loc[counted["duration"].idxmax()]
         value = float(longest["value"])
         rows.append({
-            "claim": 3, "evidence": f"operations, multi / mono, {longest['duration']:.0f} s", "measure": "ratio",
+            "claim": 3, "evidence": f"operations, MR-HuBERT / 20 ms control, {longest['duration']:.0f} s", "measure": "ratio",
             "view": "mono", "value": value, "low": value, "high": value, "n": 1,
             "verdict": SUPPORTS if value < 1 else CONTRADICTS,
             "sentence": f"Counted, it needs {value:.2f} of the operations on {longest['duration']:.0f} s.",

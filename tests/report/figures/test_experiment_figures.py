@@ -11,6 +11,7 @@ from multires.experiment.tables import experiment_tables
 from multires.report import figures
 from multires.report.figures import style
 from multires.report.figures.experiment import FACTORS
+from multires.report.names import condition_name, speech_name
 
 CONDITIONS = ("hubert", "mono", "mono+aux", "multi", "multi+aux")
 
@@ -72,7 +73,10 @@ def test_effects_of_two_corpora_stand_side_by_side_on_one_scale():
     table = pd.concat([effects().assign(corpus="embedded"), effects(5).assign(corpus="librispeech")])
     figure = figures.factorial(table, models="small models")
     left, right = figure.axes
-    assert [axis.get_title(loc="left") for axis in (left, right)] == ["embedded, 3 seeds", "librispeech, 5 seeds"]
+    assert [axis.get_title(loc="left") for axis in (left, right)] == [
+        "synthetic speech, 3 seeds",
+        "librispeech, 5 seeds",
+    ]
     assert left.get_xlim() == right.get_xlim()
     labels = [label.get_text() for label in left.get_yticklabels()]
     assert labels == ["phone accuracy\nbest layer", "phone error rate\nweighted sum (less is better)"]
@@ -91,7 +95,7 @@ def test_effects_differ_in_shape_and_take_no_resolutions_colour():
     colours = {matplotlib.colors.to_hex(line.get_color()).upper() for line in lines}
     assert not colours & set(style.RESOLUTION_COLOURS.values())
     assert legend_of(figure)[:3] == ["auxiliary loss", "downsampling", "interaction"]
-    assert axis.get_title(loc="left") == "embedded, 3 seeds"
+    assert axis.get_title(loc="left") == "synthetic speech, 3 seeds"
 
 
 def test_one_seed_draws_points_without_intervals():
@@ -116,8 +120,8 @@ def test_training_curves_are_means_over_seeds_by_head():
     for line in high.lines:
         np.testing.assert_allclose(line.get_ydata(), 0.1 * np.arange(1, 7) + 0.005)
     np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), 4 / np.arange(1, 7) + 0.5)
-    assert legend_of(figure) == [*CONDITIONS, "held out", "train"]
-    assert figure.get_suptitle() == "embedded; 2 seeds"
+    assert legend_of(figure) == [*map(condition_name, CONDITIONS), "held out", "train"]
+    assert figure.get_suptitle() == "synthetic speech; 2 seeds"
 
 
 def test_training_without_held_out_speech_shows_what_there_is():
@@ -130,7 +134,7 @@ def test_training_without_held_out_speech_shows_what_there_is():
 def test_what_carries_stands_beside_its_baselines():
     figure = figures.carries(carried(), corpus="embedded")
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["hubert", "multi+aux"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["HuBERT", "MR-HuBERT"]
     said = [text.get_text() for text in axis.texts]
     assert said == ["+0.10 over MFCC: carries", "+0.20 over MFCC: loss still falling (22%)"]
     points = sorted(float(line.get_xdata()[0]) for line in axis.lines if len(line.get_xdata()) == 1)
@@ -159,7 +163,7 @@ def test_layers_stand_side_by_side_by_view_and_corpus():
     found = experiment_tables()
     figure = figures.layers_by_corpus(found, stage="cca", measure="pwcca", shuffled="shuffled", ylabel="CCA")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
-    assert titles == [f"{view}s, {each.corpus} ({each.seeds} seed{'s' * (each.seeds > 1)})" for view in ("phone", "word") for each in found]  # fmt: skip
+    assert titles == [f"{view}s, {speech_name(each.corpus)} ({each.seeds} seed{'s' * (each.seeds > 1)})" for view in ("phone", "word") for each in found]  # fmt: skip
     scores = found[0].scores
     rows = scores[(scores["stage"] == "cca") & (scores["view"] == "phone") & (scores["measure"] == "pwcca")]
     means = rows[rows["trial"].isna()].groupby(["condition", "layer_index"])["value"].mean()

@@ -88,7 +88,7 @@ def colours_of(figure: Figure) -> set[str]:
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_names_its_corpus_and_axes_and_saves_without_warnings(drawn, tmp_path, name):
     figure = drawn(name)
-    assert "embedded" in titles_of(figure)
+    assert "synthetic speech" in titles_of(figure)
     assert axes_of(figure)[-1].get_xlabel()
     assert any(axis.get_ylabel() or len(axis.get_yticklabels()) for axis in axes_of(figure))
     with warnings.catch_warnings():
@@ -116,7 +116,7 @@ def test_colour_is_resolution_and_the_legend_says_so(drawn, name):
     assert style.RESOLUTION_COLOURS[0.08].upper() not in colours_of(figure)
     (legend,) = figure.legends
     entries = {text.get_text() for text in legend.get_texts()}
-    assert {"mono", "multi", "20 ms", "40 ms"} <= entries
+    assert {"20 ms control", "MR-HuBERT without aux. loss", "20 ms", "40 ms"} <= entries
     assert "80 ms" not in entries
     if name != "extraction_summary":
         assert "shuffled" in entries
@@ -135,7 +135,9 @@ def test_points_are_the_tables_values(drawn, run):
 @pytest.mark.slow
 def test_agreement_tells_conditions_and_resolutions_apart(drawn):
     (legend,) = drawn("agreement").legends
-    assert {"mono", "multi", "20 ms", "40 ms"} == {text.get_text() for text in legend.get_texts()}
+    assert {"20 ms control", "MR-HuBERT without aux. loss", "20 ms", "40 ms"} == {
+        text.get_text() for text in legend.get_texts()
+    }
 
 
 @pytest.mark.slow
@@ -297,9 +299,9 @@ def test_untrained_models_beside_trained_ones_are_a_condition_of_their_own():
     figure = layer_curves(table, panels="view", ylabel="score", title="toy")
     assert [list(box.lines[0].get_ydata()) for box in error_bars(figure)] == [[1, 2, 3], [2, 3, 4]]
     (legend,) = figure.legends
-    assert {"multi", "untrained multi"} < {text.get_text() for text in legend.get_texts()}
+    assert {"MR-HuBERT without aux. loss", "untrained MR-HuBERT"} < {text.get_text() for text in legend.get_texts()}
     alone = layer_curves(table[table["trained"]], panels="view", ylabel="score", title="toy")
-    assert "untrained multi" not in {text.get_text() for text in alone.legends[0].get_texts()}
+    assert "untrained MR-HuBERT" not in {text.get_text() for text in alone.legends[0].get_texts()}
 
 
 def test_equal_scores_stand_beside_each_other():

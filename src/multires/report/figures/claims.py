@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multires.report.figures.style import BASELINE, heading, new_figure
+from multires.report.names import speech_name
 from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, OPEN, SUPPORTS, UNTESTED
 
 _MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False), UNTESTED: ("d", False),
@@ -35,7 +36,7 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             top.fill_betweenx([height - 0.35, height + 0.35], -row["interest"], row["interest"], color=BASELINE, alpha=0.2,
                               linewidth=0, zorder=0)  # fmt: skip
     top.set_xlabel("difference of scores; gray: below the smallest effect of interest")
-    heading(figure, corpus, models)
+    heading(figure, speech_name(corpus), models)
     _forest(bottom, costs, 1.0)
     bottom.set_xlabel("cost with downsampling over cost without")
     return figure

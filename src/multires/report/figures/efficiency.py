@@ -33,7 +33,7 @@ _STYLES = {
     "mono": (RESOLUTION_COLOURS[0.02], "-", "s"),
     "multi": (RESOLUTION_COLOURS[0.04], "-", "D"),
 }
-_NAMES = {"hubert": "HuBERT", "mono": "mono (control)", "multi": "MR-HuBERT", "multi3": "three resolutions"}
+_NAMES = {"hubert": "HuBERT", "mono": "20 ms control", "multi": "MR-HuBERT", "multi3": "three resolutions"}
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from multires.experiment.tables import ExperimentTables
 from multires.report.figures.layers import condition_markers, layer_curves
 from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
+from multires.report.names import condition_name, speech_name
 
 FACTORS = ("auxiliary loss", "downsampling", "interaction")
 """The effects of the 2 x 2 design, in the order in which they are drawn."""
@@ -78,7 +79,7 @@ def factorial(
             axis.errorbar(row.value, y, xerr=np.nan_to_num(spread), fmt=marker, color=colour, capsize=2.5,
                           markersize=6, elinewidth=1.4, markerfacecolor=colour if filled else "white")  # fmt: skip
         seeds = sorted({int(n) for n in part["n"]})
-        axis.set_title(f"{name}, {_seeds(seeds)}", loc="left")
+        axis.set_title(f"{speech_name(name)}, {_seeds(seeds)}", loc="left")
         axis.set_xlabel("change of the score")
         axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.grid(False, axis="y")
@@ -95,7 +96,7 @@ def factorial(
         Line2D([], [], color=BASELINE, alpha=0.25, linewidth=8, label="below the smallest effect of interest")
     )
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
-    heading(figure, corpus if corpora != [corpus] else "", models)
+    heading(figure, speech_name(corpus) if corpora != [corpus] else "", models)
     return figure
 
 
@@ -130,7 +131,7 @@ def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figu
         axes[1, column].set_xlabel("step")
     handles = [
         Line2D([], [], marker=marker, color=condition_colour(condition), linestyle="-" if filled else "--",
-               markerfacecolor=condition_colour(condition) if filled else "white", label=condition)
+               markerfacecolor=condition_colour(condition) if filled else "white", label=condition_name(condition))
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
     parts = set(log["part"])
@@ -140,7 +141,7 @@ def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figu
         handles.append(Line2D([], [], color=INK, linewidth=0.8, label="train"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
     seeds = _seeds([log.groupby("condition")["seed"].nunique().max()])
-    heading(figure, corpus, models, seeds)
+    heading(figure, speech_name(corpus), models, seeds)
     return figure
 
 
@@ -170,11 +171,11 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
         axis.plot(row["best"], place, marker, color=colour, markersize=8, markerfacecolor=colour if filled else "white")
         verdict = "carries" if row["carries"] else _shortfall(row)
         axis.annotate(
-            f"{row['above']:+.2f} over {_baseline_name(row['baseline_name'])}: {verdict}",
+            f"{row['above']:+.2f} over {condition_name(row['baseline_name'])}: {verdict}",
             (max(row["best"], row["baseline"]), place), xytext=(10, 0), textcoords="offset points", va="center",
             fontsize="small",
         )  # fmt: skip
-    axis.set_yticks(range(len(table)), list(table["condition"]))
+    axis.set_yticks(range(len(table)), [condition_name(name) for name in table["condition"]])
     axis.set_ylim(len(table) - 0.5, -0.5)
     points = table[["best", "baseline", *shown]].to_numpy(float)
     low, high = float(np.nanmin(points)), float(np.nanmax(points))
@@ -187,7 +188,7 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
                for label, marker in names.values()]  # fmt: skip
     handles.append(Line2D([], [], marker="o", color=INK, linestyle="", label="best layer (filled: auxiliary loss)"))
     figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize="small")
-    heading(figure, corpus, models)
+    heading(figure, speech_name(corpus), models)
     return figure
 
 
@@ -242,10 +243,6 @@ def _shortfall(row: dict[str, object]) -> str:
     return ", ".join(why)
 
 
-def _baseline_name(name: str) -> str:
-    return {"mfcc": "MFCC", "mel": "log-mel"}.get(name, name)
-
-
 def _seeds(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     if low == high:
@@ -287,7 +284,7 @@ def layers_by_corpus(
         for each in experiments:
             rows = each.of_layers(stage, view)
             panel = f"{view}, {each.corpus}"
-            titles[panel] = f"{view}s, {each.corpus} ({_seeds([each.seeds])})"
+            titles[panel] = f"{view}s, {speech_name(each.corpus)} ({_seeds([each.seeds])})"
             parts.append(rows.assign(panel=panel, condition=rows["condition"].str.replace("untrained ", "")))
     table = pd.concat(parts, ignore_index=True)
     return layer_curves(

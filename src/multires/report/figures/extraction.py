@@ -19,6 +19,7 @@ from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Utterance
 from multires.report.escape import for_figure
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, new_figure, resolution_colour, text_colour
+from multires.report.names import speech_name
 
 _HOP = 0.01
 
@@ -35,7 +36,7 @@ def utterance(example: Utterance, *, corpus: str, seconds: float = 1.6) -> Figur
     top, bottom = axes.flat
     top.imshow(values, origin="lower", aspect="auto", cmap="Greys", extent=(0, values.shape[1] * _HOP, 0, 80))
     top.set_ylabel("mel band")
-    top.set_title(for_figure(f"{corpus}: utterance {example.id}", longest=70), loc="left")
+    top.set_title(for_figure(f"{speech_name(corpus)}: utterance {example.id}", longest=70), loc="left")
     rows = {"word": 4.4, "phone": 3.4}
     for name, segments in (("word", example.words or ()), ("phone", phones)):
         for segment in segments:
@@ -80,7 +81,9 @@ def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
                       transform=axis.transAxes, ha="right", va="center")  # fmt: skip
         axis.set_ylabel(f"{unit}s")
         axis.set_xlabel(f"duration (s); the last bar holds all longer than {limit:.2g} s")
-    axes.flat[0].set_title(f"{for_figure(corpus)}: {(segments['unit'] == 'phone').sum():,} phones", loc="left")
+    axes.flat[0].set_title(
+        f"{for_figure(speech_name(corpus))}: {(segments['unit'] == 'phone').sum():,} phones", loc="left"
+    )
     axes.flat[1].set_title(f"{(segments['unit'] == 'word').sum():,} words", loc="left")
     return figure
 
@@ -210,7 +213,7 @@ def extraction_summary(table: pd.DataFrame, *, corpus: str, models: str) -> Figu
         rows,
         panels="measure",
         ylabel="",
-        title=f"{corpus}; {models}",
+        title=f"{speech_name(corpus)}; {models}",
         panel_titles={
             "participation ratio": "participation ratio",
             "neighbour similarity": "similarity to the 80 ms around",

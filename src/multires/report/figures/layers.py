@@ -19,6 +19,7 @@ from multires.report.figures.style import (
     new_figure,
     resolution_colour,
 )
+from multires.report.names import condition_name, depth_label
 
 MARKERS = {
     "hubert": ("o", True),
@@ -115,7 +116,7 @@ def layer_curves(
         axis.set_visible(False)
     for number in range(len(keys)):
         if number + columns >= len(keys):
-            axes.flat[number].set_xlabel("depth (0: waveform encoder)")
+            axes.flat[number].set_xlabel(depth_label(table))
             axes.flat[number].tick_params(labelbottom=True)
         if number % columns == 0:
             axes.flat[number].set_ylabel(ylabel)
@@ -178,7 +179,7 @@ def add_legend(
     """Conditions by marker, frame periods by colour, and the band of shuffled labels, below a figure."""
     handles = [
         Line2D([], [], marker=marker, color=BASELINE, markerfacecolor="#505050" if filled else "white",
-               markeredgecolor="#505050", linewidth=1, label=condition,
+               markeredgecolor="#505050", linewidth=1, label=condition_name(condition),
                linestyle=":" if condition.startswith(_UNTRAINED) else "-")
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
@@ -197,4 +198,4 @@ def add_legend(
     ]
     if shuffled:
         handles.append(Line2D([], [], color=BASELINE, alpha=0.35, linewidth=8, label="shuffled"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize="small")

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
 from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
+from multires.report.names import condition_name, depth_label, layer_name, speech_name
 from multires.report.sentences import ACOUSTIC_NAMES, rank_correlation
 
 VIEW_TITLES = {
@@ -31,7 +32,7 @@ def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )
     rows = table[own]
     return layer_curves(
-        _scores(rows), panels="view", ylabel="CCA", title=f"{corpus}; {models}", panel_titles=VIEW_TITLES,
+        _scores(rows), panels="view", ylabel="CCA", title=f"{speech_name(corpus)}; {models}", panel_titles=VIEW_TITLES,
         baselines=_shuffled(rows),
     )  # fmt: skip
 
@@ -41,7 +42,7 @@ def cca_by_window(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     rows = table[table["view"] == "mel"]
     titles = {window: f"window of {window:.0f} ms" for window in sorted(rows["window"].unique())}
     return layer_curves(
-        _scores(rows), panels="window", ylabel="CCA with log-mel", title=f"{corpus}; {models}", panel_titles=titles,
+        _scores(rows), panels="window", ylabel="CCA with log-mel", title=f"{speech_name(corpus)}; {models}", panel_titles=titles,
         baselines=_shuffled(rows), share_y=True,
     )  # fmt: skip
 
@@ -69,9 +70,9 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
             )
         label_at_end(axis, part["layer_index"].iloc[-1], part["value"].iloc[-1], str(measure), "#333333",
                      offset=offsets.get(measure, 0.0))  # fmt: skip
-    axis.set_xlabel("depth (0: waveform encoder)")
+    axis.set_xlabel(depth_label(rows))
     axis.set_ylabel("score against phones")
-    axis.set_title(f"{corpus}; {rows['model'].iloc[0]}")
+    axis.set_title(f"{speech_name(corpus)}; {condition_name(rows['condition'].iloc[0])}")
     axis.margins(x=0.05)
     axis.set_xlim(right=rows["layer_index"].max() * 1.35)
     axis.set_xticks(sorted(rows["layer_index"].unique()))
@@ -90,7 +91,7 @@ def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     }
     layers, acoustic = _split_acoustic(rows[~shuffled])
     return layer_curves(
-        layers, panels="panel", ylabel="mutual information", title=f"{corpus}; {models}", panel_titles=titles,
+        layers, panels="panel", ylabel="mutual information", title=f"{speech_name(corpus)}; {models}", panel_titles=titles,
         baselines=rows[shuffled], references=_references(acoustic, "panel"),
     )  # fmt: skip
 
@@ -123,7 +124,10 @@ def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
     axis.set_xlim(right=max(ticks) * 2.6)
     axis.set_xlabel("k-means clusters")
     axis.set_ylabel("bits")
-    axis.set_title(f"{corpus}; {table['model'].iloc[0]}, {table['layer'].iloc[0]}, {int(table['n'].max()):,} phones")
+    axis.set_title(
+        f"{speech_name(corpus)}; {condition_name(table['condition'].iloc[0])}, "
+        f"{layer_name(table['layer'].iloc[0], table['layer_index'].iloc[0])}, {int(table['n'].max()):,} phones"
+    )
     return figure
 
 
@@ -133,7 +137,7 @@ def probes_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     layers, acoustic = _split_acoustic(single[single["measure"] == "accuracy"])
     shuffled, _ = _split_acoustic(single[single["measure"] == "shuffled accuracy"])
     return layer_curves(
-        layers, panels="view", ylabel="accuracy", title=f"{corpus}; {models}", baselines=shuffled,
+        layers, panels="view", ylabel="accuracy", title=f"{speech_name(corpus)}; {models}", baselines=shuffled,
         references=_references(acoustic, "view"),
     )  # fmt: skip
 
@@ -154,9 +158,17 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
         for condition, part in layers.groupby("condition", sort=False):
             single = part[part["layer_index"].notna()]
             best = single.loc[single["value"].idxmax()]
-            entries.append((f"{condition}: best, {best['layer']}", best["value"], best["low"], best["high"], "o"))
+            entries.append(
+                (
+                    f"{condition_name(condition)}: best, {layer_name(best['layer'], best['layer_index'])}",
+                    best["value"],
+                    best["low"],
+                    best["high"],
+                    "o",
+                )
+            )
             for row in part[part["layer_index"].isna()].itertuples():
-                entries.append((f"{condition}: weighted sum", row.value, row.low, row.high, "D"))
+                entries.append((f"{condition_name(condition)}: weighted sum", row.value, row.low, row.high, "D"))
         for height, (_, value, low, high, marker) in enumerate(reversed(entries)):
             axis.errorbar(
                 value, height, xerr=[[max(value - low, 0)], [max(high - value, 0)]] if np.isfinite(low) else None,
@@ -167,7 +179,7 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
         axis.set_title(task)
         axis.margins(y=0.12)
     axes.flat[-1].set_xlabel("accuracy")
-    heading(figure, corpus, models)
+    heading(figure, speech_name(corpus), models)
     return figure
 
 
@@ -190,7 +202,7 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             if column == 0:
                 axis.set_ylabel("probe accuracy")
     add_legend(figure, markers, sorted(table["frame_period"].unique()), shuffled=False)
-    heading(figure, corpus, models)
+    heading(figure, speech_name(corpus), models)
     return figure
 
 
@@ -201,7 +213,7 @@ def all_curves(curves: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     ends = [rows.assign(value=rows[end]) for end in ("chance_low", "chance_high")]
     acoustic = acoustic.assign(model=acoustic["condition"])
     return layer_curves(
-        layers.astype({"layer_index": int}), panels="name", ylabel="", title=f"{corpus}; {models}",
+        layers.astype({"layer_index": int}), panels="name", ylabel="", title=f"{speech_name(corpus)}; {models}",
         baselines=pd.concat(ends).dropna(subset=["value"]), references=_references(acoustic, "name"),
     )  # fmt: skip
 
