@@ -61,9 +61,10 @@ from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
 from multires.report import verdicts as claims
+from multires.report.names import speech_name
 
 given = notebook_parameters(globals())
-experiment_tables(given.experiment)  # a folder without tables is refused before anything is computed
+switched = experiment_tables(given.experiment)  # a folder without tables is refused before anything is computed
 run = open_run(**given.for_run)
 figures.use_style()
 
@@ -104,7 +105,7 @@ round(float(interval.low), 3), round(float(interval.high), 3)
 # %% tags=["hide-input"]
 judged = stages.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
-heading = f"{run.corpus.name} speech; {sentences.models(stages.cca(run).table)}"
+heading = f"{speech_name(run.corpus.name)}; {sentences.models(stages.cca(run).table)}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% [markdown]
@@ -134,7 +135,7 @@ shown.folded(
 
 # %% tags=["remove-cell"]
 landing.write_landing(
-    run.workspace / "book", landing.verdict_markdown(verdicts, heading), headline, sentences.headline(decisive)
+    run.workspace / "book", landing.landing_markdown(judged.table, switched), headline, sentences.headline(decisive)
 )
 
 # %% [markdown]
