@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multires.analysis.run import Subject, open_run
+from multires.analysis.run import Run, Subject, open_run
+from multires.corpus import Corpus
+from multires.corpus.utterance import Utterance
 from multires.errors import MultiresError
 from multires.models.config import preset
 from multires.models.mr_hubert import MultiResHubert
@@ -99,6 +101,31 @@ def test_a_table_that_does_not_match_its_provenance_is_made_again(tmp_path, capl
     assert made(1).table["value"].item() == 4
     assert made(2).table["value"].item() == 1  # the other table was left alone
     assert {file.suffix for file in (tmp_path / "tables").iterdir() if file.is_file()} == {".json", ".parquet"}
+
+
+def test_provenance_names_the_recordings_that_models_see_in_windows(tmp_path, monkeypatch):
+    run = open_run(workspace=tmp_path, models="untrained/multi-small")
+    run.__dict__["corpus"] = Corpus(
+        "toy",
+        [
+            Utterance(name, "s", "train", seconds, lambda: np.zeros(0))
+            for name, seconds in (("short", 9.0), ("long", 400))
+        ],
+        fingerprint="toy",
+    )
+
+    def table():
+        return pd.DataFrame({"value": [1.0]})
+
+    found = run.table("alone", {}, table).source
+    assert found["windows"] == {
+        "untrained/multi-small": {
+            "above_seconds": 300.0, "context_seconds": 10.0, "utterances": ["long"], "exact": False,
+        }
+    }  # fmt: skip
+    run.__dict__["corpus"] = Corpus("toy", run.corpus.utterances[:1], fingerprint="other")
+    monkeypatch.setattr(Run, "model", lambda *_: pytest.fail("no model is read where every recording is short"))
+    assert "windows" not in run.table("alone", {}, table).source
 
 
 def test_a_table_that_depends_on_no_speech_serves_every_profile(tmp_path):

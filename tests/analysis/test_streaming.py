@@ -11,10 +11,13 @@ from multires.analysis.streaming_plan import Plan
 from multires.analysis.streaming_settings import Settings
 from multires.analysis.streaming_statistics import ModelStatistics
 from multires.corpus import Corpus, load_corpus
+from multires.corpus.utterance import Segment, Utterance
 from multires.errors import MultiresError
+from multires.features import windows
 from multires.features.pooling import pool
 from multires.measures import cca_score, choose_trials
 from multires.models import build_model, load_model
+from tests.features.local import Local
 from tests.measures import protocol_reference as reference
 
 SETTINGS = {"folds": 5, "trials": 2, "seed": 3, "layers": ("conv", "middle.0"), "word_types": 10}
@@ -114,6 +117,63 @@ def test_machines_and_interruptions_change_nothing(corpus, model, whole, tmp_pat
         for place, result in whole.score("mean").items():
             assert other.score("mean")[place].score == pytest.approx(result.score, abs=1e-5)
         assert other.nbytes == whole.nbytes
+
+
+@pytest.mark.parametrize("group_by", ["utterance", "speaker"])
+def test_long_utterances_are_counted_in_pieces_as_they_are_whole(corpus, monkeypatch, group_by):
+    common = {
+        **SETTINGS, "views": ("mel", "phone", "word"), "group_by": group_by, "progress": False, "folds": 4,
+        "layers": None, "batch_seconds": 1.0,
+    }  # fmt: skip
+    together = accumulate(Local(), corpus, **common)
+    monkeypatch.setattr(windows, "LONG_SECONDS", 1.5)
+    monkeypatch.setattr(windows, "CONTEXT_SECONDS", 0.4)
+    assert sum(windows.is_long(utterance, Local()) for utterance in corpus) > len(corpus) / 2
+    pieces = accumulate(Local(), corpus, **common)
+    assert pieces.done == together.done
+    expected, found = together.score("mean"), pieces.score("mean")
+    assert {place[:2] for place in found} == {(n, v) for n in ("conv", "middle.0") for v in ("mel", "phone", "word")}
+    for place, result in expected.items():
+        assert found[place].n == result.n
+        assert found[place].score == pytest.approx(result.score, abs=1e-4)
+
+
+def test_in_pieces_each_segment_and_each_frame_is_counted_once_across_the_seams():
+    utterance = Utterance(
+        "a", "s", "train", 4.0, lambda: np.zeros(64_000, np.float32),
+        phones=(Segment("a", 0.1, 1.3), Segment("b", 1.3, 2.9), Segment("c", 2.9, 3.9)),
+    )  # fmt: skip
+    alone = Corpus("toy", [utterance], fingerprint="toy")
+    plan = Plan.of(Local(), alone, Settings(views=("mel", "phone"), folds=1, trials=1))
+    rng = np.random.default_rng(0)
+    whole = {
+        "model": {"conv": rng.normal(size=(200, 1)), "middle.0": rng.normal(size=(100, 1))},
+        "mel": {"mel": rng.normal(size=(400, 80))},
+    }
+
+    def part(first, past):
+        cut = {("model", "conv"): 50, ("model", "middle.0"): 25, ("mel", "mel"): 100}
+        found: dict = {"model": {}, "mel": {}}
+        for (name, layer), rate in cut.items():
+            found[name][layer] = whole[name][layer][first * rate : past * rate].astype(np.float32)
+        return found
+
+    statistics = [ModelStatistics.empty(plan) for _ in range(3)]
+    statistics[0].update(plan, [part(0, 4)], [0])
+    statistics[1].update_in_pieces(plan, [part(0, 4)], 0)
+    statistics[2].update_in_pieces(plan, [part(0, 1), part(1, 3), part(3, 4)], 0)
+    for each in statistics[1:]:
+        for place, expected in statistics[0].parts.items():
+            found = each.parts[place]
+            np.testing.assert_array_equal(found.count, expected.count)
+            np.testing.assert_allclose(found.xx, expected.xx, rtol=1e-6)
+            for view in ("mel", "phone"):
+                if view in expected.xy:
+                    np.testing.assert_allclose(found.xy[view], expected.xy[view], atol=1e-5)
+    broken = part(3, 4)
+    broken["model"]["conv"][0] = np.nan
+    with pytest.raises(MultiresError, match=r"a: layer conv has NaN or infinity at 3\.00 s"):
+        ModelStatistics.empty(plan).update_in_pieces(plan, [part(0, 3), broken], 0)
 
 
 def test_every_view_has_scores_intervals_and_baselines(corpus, model, tmp_path):

@@ -54,7 +54,13 @@ def test_frames_in_parts_have_the_means_of_all_at_once(frames, cuts, period, see
     values = rng.standard_normal((frames, 3)).astype(np.float32)
     start = rng.uniform(0, 1.2 * frames * period, 9)
     end = start + rng.uniform(0.001, 2.0, 9)
-    means = StreamingPool(start, end, period, 3)
+    means = StreamingPool(start, end, period)
+    found = np.full((9, 3), np.nan, np.float32)
+    given = []
     for part in np.split(values, sorted(cuts)):
-        means.add(part)
-    np.testing.assert_allclose(means.finish(), pool(values, start, end, period), rtol=1e-5, atol=1e-6)
+        rows, x = means.add(part)
+        found[rows], given = x, [*given, *rows]
+    rows, x = means.finish()
+    found[rows], given = x, [*given, *rows]
+    assert sorted(given) == list(range(9)), "each segment once"
+    np.testing.assert_allclose(found, pool(values, start, end, period), rtol=1e-5, atol=1e-6)

@@ -27,8 +27,9 @@ from multires.features.segments import segment_table
 from multires.features.shared import SharedTable
 from multires.features.sources import NamedModel, fingerprint
 from multires.features.store import FeatureStore
-from multires.features.windows import windowed
+from multires.features.windows import LONG_SECONDS, windowed
 from multires.models import load_model
+from multires.models.hooked import Hooked
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import check_cells, published
@@ -300,6 +301,13 @@ class Run:
                 logger.warning("%s: computing it again", problem)
             return self._made(path, key, stage, parameters, compute, corpus)
 
+    def _windows(self) -> dict[str, object]:
+        """Provenance of recordings that models see in windows."""
+        shortest = min(LONG_SECONDS, Hooked.whole_seconds)
+        if not any(utterance.duration > shortest for utterance in self.corpus):
+            return {}
+        return windowed(self.corpus, [self.model(subject.name, subject.seed) for subject in self.subjects])
+
     def _made(
         self,
         path: Path,
@@ -311,7 +319,7 @@ class Run:
     ) -> Result:
         table = compute()
         more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
-        long = windowed(self.corpus) if corpus else {}
+        long = self._windows() if corpus else {}
         source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more, **long)
         write_table(table, path, source)
         return Result(read_table(path)[0], source, path)  # as every later run sees it, types included

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
 from multires.features.batching import batches, pad, runs
 from multires.features.sources import fingerprint
-from multires.features.windows import is_long, run_whole
+from multires.features.windows import is_long, run_windows
 from multires.measures.cca_result import CCAResult
-from multires.models.acoustic import LogMel
+from multires.models.acoustic import HOP, LogMel
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.results import tidy
@@ -215,27 +215,42 @@ class _Count:
         models = {name: source() for name, source in self.sources.items()} | {"mel": LogMel()}
         running = {name: found.to(self.device).eval() for name, found in models.items()}
         for chunk in share.chunks:
-            long = [[i] for i in chunk if is_long(share.utterances[i])]
-            short = [i for i in chunk if not is_long(share.utterances[i])]
-            for batch in [*long, *batches(short, lambda i: share.utterances[i].duration, self.batch_seconds)]:
+            long = [i for i in chunk if is_long(share.utterances[i], *running.values())]
+            for index in long:
+                self._in_pieces(statistics, share, running, index)
+            short = [i for i in chunk if i not in long]
+            for batch in batches(short, lambda i: share.utterances[i].duration, self.batch_seconds):
                 utterances = [share.utterances[i] for i in batch]
                 statistics.update(share.plan, _outputs(running, utterances, self.device), batch)
                 self.tick(round(sum(utterance.duration for utterance in utterances)))
+
+    def _in_pieces(
+        self, statistics: ModelStatistics, share: WorkItem, running: Mapping[str, LayeredModel], index: int
+    ) -> None:
+        """Add an utterance that is too long to be held."""
+        utterance = share.utterances[index]
+
+        def pieces() -> Iterator[dict[str, dict[str, np.ndarray]]]:
+            for found in run_windows(running, utterance, self.device, grid=share.plan.frame_windows):
+                self.tick(round(len(found["mel"]["mel"].frames) * HOP / SAMPLE_RATE))
+                yield {
+                    name: {layer: stretch.frames.float().cpu().numpy() for layer, stretch in layers.items()}
+                    for name, layers in found.items()
+                }
+
+        statistics.update_in_pieces(share.plan, pieces(), index)
 
 
 def _outputs(
     models: Mapping[str, LayeredModel], utterances: Sequence[Utterance], device: str
 ) -> list[dict[str, dict[str, np.ndarray]]]:
-    """For every utterance the frames of every model's layers; a long utterance is alone, and run in windows."""
+    """For every utterance the frames of every model's layers."""
     audio = [utterance.audio for utterance in utterances]
     waveforms, lengths = pad(audio)
     found: list[dict[str, dict[str, np.ndarray]]] = [{} for _ in utterances]
     for name, model in models.items():
-        if is_long(utterances[0]) and not model.by_utterance:
-            outputs = run_whole(model, audio[0], device)
-        else:
-            with torch.inference_mode():
-                outputs = model.run([u.id for u in utterances], waveforms.to(device), lengths.to(device))
+        with torch.inference_mode():
+            outputs = model.run([u.id for u in utterances], waveforms.to(device), lengths.to(device))
         for row, each in enumerate(found):
             each[name] = {layer: frames.float().cpu().numpy() for layer, frames in outputs.utterance(row).items()}
             if short := [layer for layer, frames in each[name].items() if not len(frames)]:

@@ -170,15 +170,20 @@ class Plan:
         )
         return WorkItem(plan, chunks, {index: corpus.utterances[index] for index in chosen})
 
+    @property
+    def frame_windows(self) -> list[float]:
+        """Seconds of every window that frames are averaged over."""
+        return sorted({window for windows in self.windows.values() for window in windows})
+
     def cell(self, utterance: int, fold: np.ndarray | int) -> np.ndarray:
         """The cells of rows of an utterance that are in these folds."""
         return self.cells[fold, self.unit_of_utterance[utterance]]
 
-    def frame_folds(self, utterance: int, rows: int) -> np.ndarray:
-        """The folds of an utterance's frames."""
+    def frame_folds(self, utterance: int, rows: int, piece: int = 0) -> np.ndarray:
+        """The folds of the frames of an utterance or, of a long one, of a piece."""
         if self.settings.group_by != "segment":
             return np.full(rows, self.fold_of_utterance[utterance])
-        rng = np.random.default_rng([self.settings.seed, 1, utterance])
+        rng = np.random.default_rng([self.settings.seed, 1, utterance, *([piece] if piece else [])])
         return rng.permutation(np.arange(rows) % self.settings.folds)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from multires.analysis.streaming_plan import Plan
 from multires.errors import MultiresError
-from multires.features.pooling import pool
+from multires.features.pooling import StreamingPool, pool
 from multires.measures.cca import CCA, SHUFFLED
 from multires.measures.cca_result import CCAResult
 from multires.measures.statistics import CCAStatistics
@@ -112,6 +112,47 @@ class ModelStatistics:
                 self.parts[name, view].update(np.concatenate(x), y, np.concatenate(cells), name=f"layer {name}")
         self.done.update(plan.names[index] for index in batch)
 
+    def update_in_pieces(
+        self, plan: Plan, pieces: Iterable[Mapping[str, Mapping[str, np.ndarray]]], index: int
+    ) -> None:
+        """Count one utterance, as `update` does, from outputs for its consecutive pieces.
+
+        Pieces begin on a multiple of every frame period and every window of the plan. Rows are shuffled within a piece.
+        """
+        waiting: dict[tuple[str, str], StreamingPool] = {}
+        for layer in plan.layers:
+            for view, labels in plan.labels.items():
+                rows = labels.of(index)
+                if rows.stop > rows.start:
+                    pooled = StreamingPool(labels.start[rows], labels.end[rows], layer.frame_period)
+                    waiting[layer.name, view] = pooled
+        seen = dict.fromkeys((layer.name for layer in plan.layers), 0)
+        for number, piece in enumerate(pieces):
+            for layer in plan.layers:
+                values = piece["model"][layer.name]
+                _check(values, plan.names[index], layer, before=seen[layer.name])
+                seen[layer.name] += len(values)
+                for window, views in plan.windows[layer.name].items():
+                    self._count_frames(plan, layer, window, views, [piece], [index], number)
+                for view in plan.labels:
+                    if (layer.name, view) in waiting:
+                        self._count_segments(plan, layer, view, index, *waiting[layer.name, view].add(values))
+        for layer in plan.layers:
+            for view in plan.labels:
+                if (layer.name, view) in waiting:
+                    self._count_segments(plan, layer, view, index, *waiting[layer.name, view].finish())
+        self.done.add(plan.names[index])
+
+    def _count_segments(self, plan: Plan, layer: Layer, view: str, index: int, rows: np.ndarray, x: np.ndarray) -> None:
+        if not len(rows):
+            return
+        labels = plan.labels[view]
+        rows = rows + labels.of(index).start
+        folds = labels.fold[rows] if plan.settings.group_by == "segment" else plan.fold_of_utterance[index]
+        y = {view: labels.y[rows], view + SHUFFLED: labels.shuffled[rows]}
+        cells = np.broadcast_to(plan.cell(index, folds), len(rows))
+        self.parts[layer.name, view].update(x, y, cells, name=f"layer {layer.name}")
+
     def _count_frames(
         self,
         plan: Plan,
@@ -120,6 +161,7 @@ class ModelStatistics:
         views: Sequence[str],
         outputs: Sequence[Mapping[str, Mapping[str, np.ndarray]]],
         batch: Sequence[int],
+        piece: int = 0,
     ) -> None:
         xs: list[np.ndarray] = []
         ys: dict[str, list[np.ndarray]] = {view: [] for view in views}
@@ -135,8 +177,9 @@ class ModelStatistics:
             for view in views:
                 _check(read[view], plan.names[index], layer, of=view)
                 ys[view].append(read[view])
-            cells.append(plan.cell(index, plan.frame_folds(index, rows)))
-        order = _elsewhere([len(x) for x in xs], np.random.default_rng([plan.settings.seed, 5, *batch[:1]]))
+            cells.append(plan.cell(index, plan.frame_folds(index, rows, piece)))
+        seed = [plan.settings.seed, 5, *batch[:1], *([piece] if piece else [])]
+        order = _elsewhere([len(x) for x in xs], np.random.default_rng(seed))
         y = {view: np.concatenate(parts) for view, parts in ys.items()}
         y |= {view + SHUFFLED: values[order] for view, values in y.items()}
         part = self.parts[layer.name, _frame_group(window)]
@@ -253,12 +296,12 @@ def _side(plan: Plan, found: Mapping[str, Mapping[str, np.ndarray]], view: str) 
     return found["model" if view == "conv" else "other"][layer.name], layer.frame_period
 
 
-def _check(values: np.ndarray, utterance: str, layer: Layer, of: str = "") -> None:
+def _check(values: np.ndarray, utterance: str, layer: Layer, of: str = "", before: int = 0) -> None:
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         raise MultiresError(
             f"{utterance}: {f'view {of} at ' if of else ''}layer {layer.name} has NaN or infinity at "
-            f"{bad[0] * layer.frame_period:.2f} s ({len(bad)} frames of {len(values)}); check the audio and weights"
+            f"{(before + bad[0]) * layer.frame_period:.2f} s ({len(bad)} frames of {len(values)}); check the audio and weights"
         )
 
 

@@ -56,8 +56,8 @@ def extract(
     layers
         Names of the layers to keep; all if None.
     device, batch_seconds
-        Device, and seconds of audio in a batch, padding included. An utterance above
-        `multires.features.windows.LONG_SECONDS` is run alone, in windows.
+        Device, and seconds of audio in a batch, padding included. A longer utterance is run alone, and one above
+        `multires.features.windows.LONG_SECONDS` in windows.
     engine, source
         Executes the shards; returns the model in its workers. Without `source`, the model itself is sent to them.
     jobs
@@ -183,7 +183,7 @@ def run_shard(
     """Vectors by unit and layer, rows in the order of the utterances; long utterances are run in windows."""
     times = _times(shard.rows)
     pooled: dict[str, Vectors] = {}
-    whole = {u.id for u in shard.utterances if model.by_utterance or not is_long(u)}
+    whole = {u.id for u in shard.utterances if not is_long(u, model)}
     for utterance in (u for u in shard.utterances if u.id not in whole):
         pooled[utterance.id] = _pool_in_windows(utterance, model, layers, times[utterance.id], device, tick)
 
@@ -244,20 +244,23 @@ def _pool_in_windows(
     device: str,
     tick: Callable[[int], object],
 ) -> Vectors:
-    served = {layer: [unit for unit in times if serves(layer, unit)] for layer in layers}
+    served = {layer: units for layer in layers if (units := [unit for unit in times if serves(layer, unit)])}
+    pools = {layer: StreamingPool(*_joined(times, units), layer.frame_period) for layer, units in served.items()}
     means = {
-        layer: StreamingPool(*_joined(times, units), layer.frame_period, layer.dim)
+        layer: np.zeros((sum(len(times[unit][0]) for unit in units), layer.dim), np.float32)
         for layer, units in served.items()
-        if units
     }
-    for window in run_windows(model, utterance.audio, device):
-        for layer, each in means.items():
-            each.add(_checked(utterance, layer, window[layer.name].frames))
-        finest = min(layers, key=lambda layer: layer.frame_period)
-        tick(round(len(window[finest.name].frames) * finest.frame_period))
+    finest = min(layers, key=lambda layer: layer.frame_period)
+    for window in run_windows({"": model}, utterance, device):
+        for layer, each in pools.items():
+            rows, found = each.add(_checked(utterance, layer, window[""][layer.name].frames))
+            means[layer][rows] = found
+        tick(round(len(window[""][finest.name].frames) * finest.frame_period))
     vectors: Vectors = {}
-    for layer, each in means.items():
-        _divide(each.finish(), layer, times, served[layer], vectors)
+    for layer, each in pools.items():
+        rows, found = each.finish()
+        means[layer][rows] = found
+        _divide(means[layer], layer, times, served[layer], vectors)
     return vectors
 
 

@@ -83,55 +83,56 @@ class StreamingPool:
         Seconds, one pair for each segment.
     frame_period
         Seconds per frame.
-    dim
-        Width of a frame.
 
     Examples
     --------
     >>> ramp = np.arange(10, dtype=np.float32)[:, None]
-    >>> means = StreamingPool(np.array([0.0, 0.1]), np.array([0.04, 0.2]), 0.02, 1)
+    >>> means = StreamingPool(np.array([0.0, 0.1]), np.array([0.04, 0.2]), 0.02)
     >>> means.add(ramp[:7])
+    (array([0]), array([[0.5]], dtype=float32))
     >>> means.add(ramp[7:])
-    >>> means.finish().ravel()
-    array([0.5, 7. ], dtype=float32)
+    (array([1]), array([[7.]], dtype=float32))
     """
 
     def __init__(
-        self,
-        start: Float[np.ndarray, " segments"],
-        end: Float[np.ndarray, " segments"],
-        frame_period: float,
-        dim: int,
+        self, start: Float[np.ndarray, " segments"], end: Float[np.ndarray, " segments"], frame_period: float
     ) -> None:
         # Nothing is clipped to the last frame yet: how many there are is known at the end.
         self._first, self._past = frame_range(start, end, frame_period, np.iinfo(np.int64).max)
-        self._means = np.zeros((len(self._first), dim), np.float32)
         self._open: dict[int, np.ndarray] = {}
         self._last: np.ndarray | None = None
         self._frames = 0
 
-    def add(self, frames: Float[np.ndarray, "frames dim"]) -> None:
-        """Take the next frames."""
+    def add(
+        self, frames: Float[np.ndarray, "frames dim"]
+    ) -> tuple[Int[np.ndarray, " complete"], Float[np.ndarray, "complete dim"]]:
+        """Take the next frames; returns the segments that they complete, by index, and their means."""
         if not len(frames):
-            return
+            return np.zeros(0, np.int64), np.zeros((0, frames.shape[1]), np.float32)
         begin, stop = self._frames, self._frames + len(frames)
         sums = np.zeros((len(frames) + 1, frames.shape[1]))
         np.cumsum(frames, axis=0, dtype=np.float64, out=sums[1:])
         at = np.flatnonzero((self._first < stop) & (self._past > begin))
         first, past = self._first[at], self._past[at]
         part = sums[np.minimum(past, stop) - begin] - sums[np.maximum(first, begin) - begin]
-        whole = (first >= begin) & (past <= stop)
-        self._means[at[whole]] = part[whole] / (past - first)[whole, None]
-        for index, total in zip(at[~whole].tolist(), part[~whole], strict=True):
-            self._open[index] = self._open.get(index, 0.0) + total
-            if self._past[index] <= stop:
-                self._means[index] = self._open.pop(index) / (self._past[index] - self._first[index])
-        self._last, self._frames = frames[-1], stop
+        for place, index in enumerate(at.tolist()):
+            if first[place] < begin:
+                part[place] += self._open.pop(index)
+            if past[place] > stop:
+                self._open[index] = part[place].copy()
+        complete = past <= stop
+        self._last, self._frames = frames[-1].copy(), stop
+        return at[complete], (part[complete] / (past - first)[complete, None]).astype(np.float32)
 
-    def finish(self) -> Float[np.ndarray, "segments dim"]:
-        """The means; segments that end past the last frame have those of their frames that exist, or the last one."""
-        for index, total in self._open.items():
-            self._means[index] = total / (self._frames - self._first[index])
-        if self._last is not None:
-            self._means[self._first >= self._frames] = self._last
-        return self._means
+    def finish(self) -> tuple[Int[np.ndarray, " rest"], Float[np.ndarray, "rest dim"]]:
+        """The remaining segments: those that end past the last frame have the mean of the frames there are, or the last."""
+        if self._last is None:
+            raise ValueError("no frames were added")
+        beyond = np.flatnonzero(self._first >= self._frames)
+        rest = {index: total / (self._frames - self._first[index]) for index, total in self._open.items()}
+        rows = np.array([*rest, *beyond.tolist()], dtype=np.int64)
+        means = np.zeros((len(rows), len(self._last)), np.float32)
+        for place, mean in enumerate(rest.values()):
+            means[place] = mean
+        means[len(rest) :] = self._last
+        return rows, means

@@ -23,6 +23,7 @@ class _Acoustic(LayeredModel):
     """Frame i covers samples ``160 i`` to ``160 i + 400`` and is centered 12.5 ms after the first of them."""
 
     trained = True
+    reach = "local"
     name: str
     dim: int
     mel: Tensor

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from multires.models.acoustic import LogMel
+from multires.models.moments import BandGatherer, BandMoments, Moments
 from multires.runtime.products import Linear, attention, product
 
 Record = Callable[[str, Tensor, Tensor], None]
@@ -120,11 +121,17 @@ class WaveformEncoder(nn.Module):
         )
 
     def forward(
-        self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
+        self,
+        waveforms: Float[Tensor, "batch samples"],
+        lengths: Int[Tensor, " batch"] | None,
+        moments: Moments | None = None,
     ) -> Float[Tensor, "batch frames channels"]:
-        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
+        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded.
+
+        `moments` are those of the whole recordings of which the waveforms are parts; by default, of the waveforms.
+        """
         waveforms = waveforms.float()
-        weight, bias = self._first(waveforms, lengths)
+        weight, bias = self._first(waveforms, lengths, moments)
         weights = self._taps()
         frames, hop, field = waveforms.shape[1], 1, 1
         for _, kernel, stride in self.shapes:
@@ -152,7 +159,7 @@ class WaveformEncoder(nn.Module):
         return x.transpose(1, 2)
 
     def _first(
-        self, waveforms: Tensor, lengths: Tensor | None
+        self, waveforms: Tensor, lengths: Tensor | None, moments: Moments | None
     ) -> tuple[Float[Tensor, "#batch taps channels"], Float[Tensor, "#batch 1 channels"] | None]:
         """The first convolution as a matrix from its taps to its channels, and its bias, in float32 as waveforms are.
 
@@ -161,7 +168,8 @@ class WaveformEncoder(nn.Module):
         convolution: Any = self.convolutions[0]
         weight = convolution.weight[:, 0].T.float()
         if self.norm == "group":
-            return self._normalized(weight, waveforms, lengths)
+            return self._normalized(weight, *(self._moments(waveforms, lengths) if moments is None else (
+                moments.taps[None, None].to(weight.device), moments.covariance[None].to(weight.device))))  # fmt: skip
         return weight[None], None if convolution.bias is None else convolution.bias.float()[None, None]
 
     def _taps(self) -> list[list[Float[Tensor, "out taps_channels"]]]:
@@ -173,15 +181,10 @@ class WaveformEncoder(nn.Module):
             matrices.append([taps[:, :stride].flatten(1), *(taps[:, i] for i in range(stride, taps.shape[1]))])
         return [[matrix.contiguous() for matrix in each] for each in matrices]
 
-    def _normalized(
-        self, weight: Float[Tensor, "taps channels"], waveforms: Tensor, lengths: Tensor | None
-    ) -> tuple[Float[Tensor, "batch taps channels"], Float[Tensor, "batch 1 channels"]]:
-        """The first convolution and its group norm as one, for each utterance.
-
-        A channel's mean and variance over time are ``w'm`` and ``w'Cw`` with the mean m and covariance C of the
-        stretches of waveform that it sees; a bias would cancel. In float64, in which no padding takes part.
-        """
-        norm: Any = self.norms[0]
+    def _moments(
+        self, waveforms: Tensor, lengths: Tensor | None
+    ) -> tuple[Float[Tensor, "batch 1 taps"], Float[Tensor, "batch taps taps"]]:
+        """Mean and covariance of the stretches that the first convolution sees, in float64; padding takes no part."""
         _, kernel, stride = self.shapes[0]
         windows = waveforms.double().unfold(1, kernel, stride)
         if lengths is None:
@@ -191,7 +194,17 @@ class WaveformEncoder(nn.Module):
             windows = windows * own_frames(own, windows.shape[1])[..., None]
             count = own.double()[:, None, None]
         mean = windows.sum(1, keepdim=True) / count
-        covariance = windows.transpose(1, 2) @ windows / count - mean.transpose(1, 2) @ mean
+        return mean, windows.transpose(1, 2) @ windows / count - mean.transpose(1, 2) @ mean
+
+    def _normalized(
+        self, weight: Float[Tensor, "taps channels"], mean: Tensor, covariance: Tensor
+    ) -> tuple[Float[Tensor, "batch taps channels"], Float[Tensor, "batch 1 channels"]]:
+        """The first convolution and its group norm as one, for each utterance.
+
+        A channel's mean and variance over time are ``w'm`` and ``w'Cw`` with the mean m and covariance C of the
+        stretches of waveform that it sees; a bias would cancel. In float64.
+        """
+        norm: Any = self.norms[0]
         w = weight.double()
         variance = ((covariance @ w) * w).sum(1, keepdim=True).clamp_min(0.0)
         scale = norm.weight.double() * torch.rsqrt(variance + norm.eps)
@@ -257,10 +270,20 @@ class LogMelFrontEnd(nn.Module):
     MARGIN = 80
     """Samples assumed before the first and after the last."""
 
+    def gatherer(self) -> BandGatherer:
+        """Gathers what `forward` needs to know of a whole recording."""
+        return BandGatherer(_log_mel(torch.device("cpu")).log_mel, self.MARGIN)
+
     def forward(
-        self, waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"] | None
+        self,
+        waveforms: Float[Tensor, "batch samples"],
+        lengths: Int[Tensor, " batch"] | None,
+        moments: BandMoments | None = None,
     ) -> Float[Tensor, "batch frames channels"]:
-        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded."""
+        """Frames of a batch of waveforms; `lengths` in samples, None where nothing is padded.
+
+        `moments` are those of the whole recordings of which the waveforms are parts; by default, of the waveforms.
+        """
         batch, samples = waveforms.shape
         if lengths is None:
             lengths = torch.full((batch,), samples, device=waveforms.device)
@@ -269,6 +292,9 @@ class LogMelFrontEnd(nn.Module):
         frames = (samples - 400) // 320 + 1
         x = x[:, : 2 * frames]
         own = own_frames(2 * ((lengths - 400) // 320 + 1), 2 * frames)[..., None]
+        if moments is not None:
+            x = (x - moments.mean.to(x.device)) * own / moments.deviation.to(x.device).clamp_min(1e-3)
+            return x.reshape(batch, frames, -1)
         count = own.sum(1, keepdim=True)
         x = (x - (x * own).sum(1, keepdim=True) / count) * own
         deviation = (x.square().sum(1, keepdim=True) / count).sqrt()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from multires.errors import MultiresError
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
+from multires.models.moments import Moments, MomentsGatherer, standardized
 
 RATE = 16_000
 """Hertz; of all waveforms."""
@@ -19,7 +22,9 @@ RATE = 16_000
 class Hooked(LayeredModel):
     """Another library's model, read by hooks on its submodules.
 
-    Utterances of unequal length go through one at a time, so that padding never takes part.
+    Utterances of unequal length go through one at a time, so that padding never takes part. Above a minute, recordings
+    are run in windows: these libraries hold the first convolution's output as a whole, and some of their models an
+    attention score for every two frames.
 
     Parameters
     ----------
@@ -53,15 +58,31 @@ class Hooked(LayeredModel):
         self.least, self.normalize = least, normalize
         self.receptive_field = receptive_field
         self._layers, self._call = layers, call or model
-        self._frames: dict[str, Tensor] = {}
+        self._running = _Running()
         for name, module in modules.items():
             module.register_forward_hook(self._keep(name))
+        self._first = _first_group_norm(model)
+        if self._first is not None:
+            self._first[1].register_forward_hook(self._normalize_as_whole)
 
     def _keep(self, name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            self._frames[name] = output[0] if isinstance(output, tuple | list) else output
+            self._running.frames[name] = output[0] if isinstance(output, tuple | list) else output
 
         return hook
+
+    def _normalize_as_whole(self, norm: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> Tensor | None:
+        """The group norm's output with the statistics of the whole recording, where they are known."""
+        if self._running.whole is None or self._first is None:
+            return None
+        convolution, group_norm = self._first
+        mean, variance = self._running.whole.through(convolution)
+        x = inputs[0]
+        scale = group_norm.weight.double() * torch.rsqrt(variance + group_norm.eps)
+        shift = group_norm.bias.double() - mean * scale
+        return x * scale[:, None].to(x.dtype) + shift[:, None].to(x.dtype)
+
+    whole_seconds = 60.0
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -97,15 +118,60 @@ class Hooked(LayeredModel):
             {name: torch.tensor([one[name].shape[1] for one in alone], device=waveforms.device) for name in names},
         )
 
-    def _run(self, waveforms: Tensor) -> dict[str, Tensor]:
-        if self.normalize is not None:
+    def measure(self, blocks: Callable[[], Iterable[Float[np.ndarray, " samples"]]]) -> Moments | None:
+        """Moments of the whole waveform, where it or the first convolution's channels are normalized over time."""
+        if self.normalize is None and self._first is None:
+            return None
+        convolution: Any = nn.Conv1d(1, 1, 1) if self._first is None else self._first[0]
+        gatherer = MomentsGatherer(convolution.kernel_size[0], convolution.stride[0])
+        for block in blocks():
+            gatherer.push(block)
+        return gatherer.finish()
+
+    def part(self, waveforms: Float[Tensor, "batch samples"], whole: Moments | None) -> LayerOutputs:
+        """As `forward`, of a part of a recording whose waveform and first convolution are normalized as in the whole."""
+        frames = self._run(waveforms, whole)
+        counts = {
+            name: torch.full((len(waveforms),), x.shape[1], device=waveforms.device) for name, x in frames.items()
+        }
+        return LayerOutputs(frames, counts)
+
+    def _run(self, waveforms: Tensor, whole: Moments | None = None) -> dict[str, Tensor]:
+        if self.normalize is not None and whole is not None:
+            waveforms = standardized(waveforms, whole, self.normalize)
+            whole = whole.standardized(self.normalize)
+        elif self.normalize is not None:
             mean = waveforms.mean(1, keepdim=True)
             variance = waveforms.var(1, unbiased=False, keepdim=True)
             waveforms = (waveforms - mean) * torch.rsqrt(variance + self.normalize)
-        self._call(waveforms)
-        frames = {layer.name: self._frames.pop(layer.name) for layer in self.layers}
-        self._frames.clear()
-        return frames
+        self._running.frames, self._running.whole = {}, whole
+        try:
+            self._call(waveforms)
+            return {layer.name: self._running.frames[layer.name] for layer in self.layers}
+        finally:
+            self._running.frames, self._running.whole = {}, None
+
+
+class _Running(threading.local):
+    """State of one pass; batches may go through the model in several threads at once."""
+
+    def __init__(self) -> None:
+        self.frames: dict[str, Tensor] = {}
+        self.whole: Moments | None = None
+
+    def __reduce__(self) -> tuple[type[_Running], tuple[()]]:
+        return _Running, ()
+
+
+def _first_group_norm(model: nn.Module) -> tuple[nn.Conv1d, nn.GroupNorm] | None:
+    """The first convolution of a wav2vec 2.0-like encoder and its norm over time, as torchaudio and transformers name them."""
+    stack = getattr(getattr(model, "feature_extractor", None), "conv_layers", None)
+    if not stack:
+        return None
+    convolution, norm = getattr(stack[0], "conv", None), getattr(stack[0], "layer_norm", None)
+    if not isinstance(convolution, nn.Conv1d) or not isinstance(norm, nn.GroupNorm):
+        return None
+    return (convolution, norm) if norm.num_groups == norm.num_channels and convolution.padding == (0,) else None
 
 
 def wrap(

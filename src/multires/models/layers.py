@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -78,12 +81,19 @@ class LayeredModel(torch.nn.Module):
         False where the weights are random; every page says so.
     by_utterance
         True where frames are looked up by utterance, so that only `run` gives any.
+    whole_seconds
+        Length of the longest recording that is run as a whole; see `multires.features.windows`.
+    reach
+        Extent of what a frame depends on: ``local`` (less than the context of a window), ``global`` (the whole input,
+        by attention), or the seconds of consecutive windows into which the model divides every recording itself.
     """
 
     key: str
     description: str
     trained: bool
     by_utterance: bool = False
+    whole_seconds: float = math.inf
+    reach: Literal["local", "global"] | float = "global"
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -111,4 +121,13 @@ class LayeredModel(torch.nn.Module):
     ) -> LayerOutputs:
         """As `forward`, with the id of every utterance in its corpus, for models that need it."""
         outputs: LayerOutputs = self(waveforms, lengths)
+        return outputs
+
+    def measure(self, blocks: Callable[[], Iterable[Float[np.ndarray, " samples"]]]) -> Any:
+        """Statistics of a whole recording that `part` needs, None for models without; `blocks` reads it from the start."""
+        return None
+
+    def part(self, waveforms: Float[Tensor, "batch samples"], whole: Any) -> LayerOutputs:
+        """As `forward`, of a part of a recording of which `measure` has given `whole`."""
+        outputs: LayerOutputs = self(waveforms)
         return outputs

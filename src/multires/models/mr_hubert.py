@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -25,6 +27,7 @@ from multires.models.encoder import (
 )
 from multires.models.initialization import initialize
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
+from multires.models.moments import BandMoments, Moments, MomentsGatherer, standardized
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,22 @@ class TrainingOutputs:
 
     resolutions: tuple[ResolutionOutput, ...]
     feature_penalty: Float[Tensor, ""]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Statistics of a whole recording that normalization over time needs.
+
+    Attributes
+    ----------
+    moments
+        Of the waveform.
+    bands
+        Of the log-mel bands; None with a waveform encoder.
+    """
+
+    moments: Moments
+    bands: BandMoments | None
 
 
 class MultiResHubert(LayeredModel):
@@ -223,6 +242,32 @@ class MultiResHubert(LayeredModel):
         self._run(waveforms, lengths, None, record)
         return LayerOutputs(frames, counts)
 
+    def measure(self, blocks: Callable[[], Iterable[Float[np.ndarray, " samples"]]]) -> Whole:
+        """Moments over the whole recording of the waveform and, with a log-mel front end, of the bands."""
+        _, kernel, stride = self.config.convolutions[0]
+        gatherer = MomentsGatherer(kernel, stride)
+        for block in blocks():
+            gatherer.push(block)
+        moments = gatherer.finish()
+        if not isinstance(self.waveform_encoder, LogMelFrontEnd):
+            return Whole(moments, None)
+        bands = self.waveform_encoder.gatherer()
+        for block in blocks():
+            bands.push(standardized(block, moments) if self.config.normalize_input else block)
+        return Whole(moments, bands.finish())
+
+    def part(self, waveforms: Float[Tensor, "batch samples"], whole: Whole) -> LayerOutputs:
+        """As `forward`, of a part of a recording: normalized over time as the whole is, before the Transformer."""
+        frames: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
+
+        def record(name: str, x: Tensor, n: Tensor) -> None:
+            frames[name], counts[name] = x[:, : int(n.max())], n
+
+        self._run(waveforms, None, None, record, whole)
+        names = [layer.name for layer in self.layers]
+        return LayerOutputs({name: frames[name] for name in names}, {name: counts[name] for name in names})
+
     def predict(
         self,
         waveforms: Float[Tensor, "batch samples"],
@@ -248,11 +293,21 @@ class MultiResHubert(LayeredModel):
         own = torch.full((len(features),), features.shape[1], device=features.device)
         return self._from_features(features, self.config.counts_below(own), False, mask, lambda name, x, n: None)
 
-    def _run(self, waveforms: Tensor, lengths: Tensor | None, mask: Tensor | None, record: Record) -> TrainingOutputs:
+    def _run(
+        self,
+        waveforms: Tensor,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+        record: Record,
+        whole: Whole | None = None,
+    ) -> TrainingOutputs:
         lengths, padded = self._checked(waveforms, lengths)
-        if self.config.normalize_input:
+        if self.config.normalize_input and whole is not None:
+            waveforms = standardized(waveforms, whole.moments)
+            whole = Whole(whole.moments.standardized(), whole.bands)
+        elif self.config.normalize_input:
             waveforms = _standardize(waveforms, lengths)
-        features = self._features(waveforms, lengths if padded else None)
+        features = self._features(waveforms, lengths if padded else None, whole)
         return self._from_features(features, self.config.frame_counts(lengths), padded, mask, record)
 
     def _from_features(
@@ -319,12 +374,13 @@ class MultiResHubert(LayeredModel):
             record(f"resolution.{level}", x, n)
         return outputs[::-1]
 
-    def _features(self, waveforms: Tensor, lengths: Tensor | None) -> Tensor:
+    def _features(self, waveforms: Tensor, lengths: Tensor | None, whole: Whole | None) -> Tensor:
         scale = self.regularization.feature_gradient
+        known = None if whole is None else whole.bands or whole.moments
         if scale == 0.0 or self.config.front_end == "log_mel":
             with torch.no_grad():
-                return self.waveform_encoder(waveforms, lengths)
-        features = self.waveform_encoder(waveforms, lengths)
+                return self.waveform_encoder(waveforms, lengths, known)
+        features = self.waveform_encoder(waveforms, lengths, known)
         # The value is unchanged; only `scale` of the gradient passes.
         return features if scale == 1.0 else features * scale + (features * (1.0 - scale)).detach()
 

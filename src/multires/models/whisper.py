@@ -44,6 +44,7 @@ class WhisperEncoder(LayeredModel):
         # 25 ms, and two convolutions over three frames 10 ms apart.
         self.receptive_field = 400 + 4 * 160
         self.window = int(extractor.n_samples)
+        self.reach = self.window / RATE
         width = int(encoder.config.d_model)
         period = HOP / RATE
         self._layers = (
