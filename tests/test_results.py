@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pandas as pd
 import pytest
 
@@ -35,3 +38,25 @@ def test_faults_name_the_file(tmp_path):
 def test_export_writes_csv(tmp_path):
     path = export(pd.DataFrame({"a": [1, 2]}), tmp_path / "new" / "t.csv")
     assert path.read_text() == "a\n1\n2\n"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_that_cannot_be_exported_as_a_whole_leaves_the_old_file(tmp_path, monkeypatch, suffix):
+    path = export(pd.DataFrame({"a": [1, 2]}), tmp_path / f"t{suffix}")
+    before = path.read_bytes()
+    planted = tmp_path / "planted"
+    planted.write_text("of another")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(MultiresError, match=rf"t\{suffix}: there is no room"):
+            export(pd.DataFrame({"a": range(10_000)}), path)
+    assert path.read_bytes() == before
+    path.unlink()
+    path.symlink_to(planted)
+    export(pd.DataFrame({"a": [3]}), path)
+    assert planted.read_text() == "of another", "a link is replaced, not followed"
+    assert sorted(os.listdir(tmp_path)) == ["planted", f"t{suffix}"]

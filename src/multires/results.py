@@ -129,7 +129,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def export(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table as .csv or .parquet, for use elsewhere.
+    """Write a table as .csv or .parquet, for use elsewhere; a file there is replaced in one step.
 
     Raises
     ------
@@ -139,9 +139,5 @@ def export(table: pd.DataFrame, path: Path) -> Path:
     writers = {".csv": table_for_csv(table).to_csv, ".parquet": table.to_parquet}
     if path.suffix not in writers:
         raise MultiresError(f"cannot write {path}: its name must end in .csv or .parquet")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writers[path.suffix](path, index=False)
-    except OSError as error:
-        raise MultiresError(f"cannot write {path}: {error.strerror or error}") from error
+    replace_file(path, lambda file: writers[path.suffix](file, index=False))
     return path

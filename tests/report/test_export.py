@@ -2,15 +2,21 @@
 
 import json
 import re
+import resource
+import signal
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from multires.analysis import stages
+from multires.analysis.run import Result
 from multires.errors import MultiresError
-from multires.report.export import FORMATS, SECTIONS, latex, layers_by_view, report
+from multires.report import export
+from multires.report.export import FORMATS, SECTIONS, Section, latex, layers_by_view, report
 from multires.results import tidy
 
 
@@ -90,3 +96,32 @@ def test_what_a_report_cannot_do_is_said(run, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MultiresError, match=r"cannot write the report to .*file"):
         report(run, tmp_path / "file" / "below", only=["claims"])
+
+
+def test_on_a_full_disk_each_file_of_a_report_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    """Past a limit on file size the kernel refuses to write, as it does on a full disk."""
+    table = pd.DataFrame({"model": ["multi"] * 5_000, "value": np.random.default_rng(0).random(5_000)})
+    result = Result(table, {"profile": "embedded"}, tmp_path / "table.parquet")
+
+    def draw(shown, *_names):
+        figure = Figure()
+        figure.subplots().plot(shown["value"])
+        return figure
+
+    section = Section("Scores", lambda _: result, {"scores": draw}, lambda given: given.head(3))
+    monkeypatch.setattr(export, "SECTIONS", {"scores": section})
+    named = SimpleNamespace(profile=SimpleNamespace(name="embedded", models=("multi",)), seed=0, progress=False)
+    named.corpus = SimpleNamespace(name="synthetic")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for kind in FORMATS:
+        place = tmp_path / kind
+        report(named, place, formats=[kind])
+        before = {path.name: path.read_bytes() for path in place.iterdir()}
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+            with pytest.raises(MultiresError, match=rf"cannot write .*scores\.{kind}: there is no room"):
+                report(named, place, formats=[kind])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    signal.signal(signal.SIGXFSZ, handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from multires.report import figures, sentences
 from multires.report.escape import for_latex, for_markdown
 from multires.report.figures import efficiency as charts
 from multires.results import export
+from multires.runtime.storage import replace_file
 
 FORMATS = ("csv", "tex", "pdf", "svg")
 """Formats of a report: the first two for tables, the others for figures."""
@@ -53,6 +55,7 @@ class Section:
 def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, only: Sequence[str] = ()) -> Path:
     """Write every table and figure of a run; what its workspace does not hold yet is computed first.
 
+    Every file is replaced in one step: on a full disk those written before are whole, and the others as they were.
     Each stage gives ``<stage>.csv`` (all its numbers), ``<stage>.json`` (where they come from), ``<stage>.tex`` (a
     table that fits a page, for the package booktabs), and its figures as PDF and SVG. ``index.md`` lists them.
 
@@ -93,7 +96,7 @@ def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, on
             f"# {run.profile.name}, seed {run.seed}: {for_markdown(corpus)} speech\n\n"
             f"Models: {', '.join(map(for_markdown, run.profile.models))}.\n\n"
         )
-        index.write_text(heading + "\n".join(entries), encoding="utf-8")
+        _write(index, heading + "\n".join(entries))
     except OSError as error:
         raise MultiresError(f"cannot write the report to {place}: {error.strerror or error}") from error
     return index
@@ -104,11 +107,11 @@ def _tables(result: Result, stem: Path, section: Section, kinds: Sequence[str]) 
     if "csv" in kinds:
         written.append(export(result.table, stem.with_suffix(".csv")))
         source = stem.with_suffix(".json")
-        source.write_text(json.dumps(result.source, indent=2, default=str), encoding="utf-8")
+        _write(source, json.dumps(result.source, indent=2, default=str))
         written.append(source)
     if "tex" in kinds:
         target = stem.with_suffix(".tex")
-        target.write_text(latex(section.condense(result.table), section.title, stem.name), encoding="utf-8")
+        _write(target, latex(section.condense(result.table), section.title, stem.name))
         written.append(target)
     return written
 
@@ -123,9 +126,13 @@ def _figures(
             target = place / f"{name}.{kind}"
             # Without dates, so that the same numbers give the same file.
             metadata = {"CreationDate": None} if kind == "pdf" else {"Date": None}
-            figure.savefig(target, metadata=metadata)
+            replace_file(target, partial(figure.savefig, format=kind, metadata=metadata))
             written.append(target)
     return written
+
+
+def _write(target: Path, text: str) -> None:
+    replace_file(target, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def latex(table: pd.DataFrame, caption: str, label: str) -> str:

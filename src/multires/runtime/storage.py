@@ -141,6 +141,8 @@ def replace_file(target: Path, write: Callable[[Path], object]) -> None:
             return
         with temporary_file(target) as partial:
             write(partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
             os.replace(partial, target)
 
 
