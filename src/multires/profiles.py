@@ -84,6 +84,10 @@ class Profile:
         Number of resamples of every bootstrap.
     probe_instances
         Maximum segments of a kind in a split that train or test a probe.
+    frame_utterances
+        Maximum aligned utterances of each split whose frames are read whole, for ABX and comparisons at equal frame rates.
+    matched_instances
+        Maximum phones, and maximum words, of each split in comparisons at equal frame rates.
     efficiency_size, efficiency_setting
         The model size that is timed, and quick or thorough.
     """
@@ -117,6 +121,8 @@ class Profile:
     cluster_seeds: int = 3
     resamples: int = 200
     probe_instances: int = 8_000
+    frame_utterances: int = 150
+    matched_instances: int = 1_500
     efficiency_size: Size = "base"
     efficiency_setting: Setting = "quick"
 
@@ -173,6 +179,7 @@ PROFILES = {
             word_instances=15,
             word_clusters=5_000,
             probe_instances=50_000,
+            matched_instances=5_000,
             efficiency_setting="thorough",
         ),
     )

@@ -20,8 +20,10 @@ from multires.analysis.plan import corpus_folder, is_here, make_plan
 from multires.corpus import Corpus, load_corpus, openslr
 from multires.corpus.files import readable
 from multires.corpus.roles import SharedSpeakers, check_roles, divide_by_speaker
+from multires.corpus.utterance import Utterance
 from multires.errors import MultiresError
 from multires.features.extract import extract
+from multires.features.frames import FrameStore, keep_frames, spread_utterances
 from multires.features.sampling import at_most_each
 from multires.features.segments import segment_table
 from multires.features.shared import SharedTable
@@ -81,7 +83,7 @@ class Run:
 
     def __getstate__(self) -> dict[str, Any]:
         """The part of the run that a worker needs: parameters and stores, without corpus and models."""
-        left = {"corpus", "segments"}
+        left = {"corpus", "segments", "frame_sample"}
         return {
             **{name: value for name, value in self.__dict__.items() if name not in left},
             "engine": LOCAL, "progress": False, "_models": {},
@@ -232,6 +234,28 @@ class Run:
             self._stores[subject] = self._extract(self.model(name, seed), subject)
         return self._stores[subject]
 
+    def frames(self, name: str, seed: int = 0) -> FrameStore:
+        """Every frame of one model in a sample of utterances, run where the workspace does not hold them yet."""
+        subject, model = Subject(name, seed), self.model(name, seed)
+        layers = model.layers if name in ACOUSTIC else self.chosen_layers(name, seed)
+        layers = [layer for layer in layers if layer.name != "conv"] or list(layers)
+        splits, most = (*self.profile.train, *self.profile.evaluation), self.profile.frame_utterances
+        key = _digest(
+            code_digest(), self.corpus.fingerprint, self._roles, splits, most, self.seed, fingerprint(model),
+            [layer.name for layer in layers],
+        )  # fmt: skip
+        path = self.workspace / "frames" / _folder_name(subject, key)
+        return keep_frames(model, self.frame_sample, layers, path, device=self.device)
+
+    @cached_property
+    def frame_sample(self) -> list[Utterance]:
+        """The utterances whose frames are read whole, for measures that do not work on means of segments."""
+        self._check_splits()
+        splits = tuple(
+            split for split in (*self.profile.train, *self.profile.evaluation) if split in self.corpus.splits
+        )
+        return spread_utterances(self.corpus, splits, self.profile.frame_utterances, self.seed)
+
     def _extract(self, model: LayeredModel, subject: Subject) -> FeatureStore:
         layers = None
         if self.layers is not None and subject.name not in ACOUSTIC:
@@ -240,8 +264,7 @@ class Run:
             layers = [layer.name for layer in model.layers if layer.name in {*self.layers, *views}]
         weights = fingerprint(model)
         key = _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed, weights, layers)
-        slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
-        path = self.workspace / "features" / f"{slug}-{key}"
+        path = self.workspace / "features" / _folder_name(subject, key)
         store = extract(
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine, jobs=self.jobs,
             source=NamedModel(subject.name, subject.seed, weights), progress=self.progress,
@@ -402,6 +425,11 @@ def open_run(
         check_cells({name: run.model(name) for name in chosen.models})
     run.model(chosen.reference_model)
     return run
+
+
+def _folder_name(subject: Subject, key: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9+-]+", "-", f"{subject.name}-{subject.seed}").strip("-")[-60:]
+    return f"{slug}-{key}"
 
 
 def _workspace(workspace: Any) -> Any:

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from multires.analysis import stages
+from multires.analysis.effects import block_effects
 from multires.analysis.run import Result, Run
+from multires.analysis.stages.matched import EQUAL
 from multires.efficiency import costs
 from multires.errors import MultiresError, choose
 from multires.report import figures, sentences
@@ -216,6 +218,17 @@ def _condense_agreement(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _condense_resolution(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["chosen"].eq(True) & table["view"].isin(["word", "phone"]) & table["matching"].eq(EQUAL)]
+    return layers_by_view(rows.assign(window=float("nan")))
+
+
+def _condense_effects(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[table["view"].eq("word")]
+    cells = [_cell(*values) for values in rows[["value", "low", "high"]].to_numpy(float)]
+    return rows[["contrast", "block", "matching", "measure"]].assign(difference=cells)
+
+
 def _condense_claims(table: pd.DataFrame) -> pd.DataFrame:
     effects = [
         "" if pd.isna(value) else _cell(value, low, high)
@@ -277,6 +290,15 @@ SECTIONS: dict[str, Section] = {
     "agreement": Section(
         "Rank correlation of CCA and MI with probe accuracy", stages.agreement,
         {"agreement": _with_names(figures.agreement)}, _condense_agreement,
+    ),
+    "resolution": Section(
+        "Layers at equal frame rates, by four measures", stages.resolution,
+        {"resolution-layers": _with_names(figures.resolution_by_layer)}, _condense_resolution,
+    ),
+    "block-effects": Section(
+        "Blocks with and without downsampling and the loss, at equal frame rates", block_effects,
+        {"low-resolution": _with_names(figures.low_resolution), "block-effects": _with_names(figures.block_effects)},
+        _condense_effects,
     ),
     "claims": Section(
         "The paper's claims and what this run supports", stages.claims, {"claims": _with_names(figures.claims)},

@@ -12,6 +12,7 @@ from multires.analysis.stages.information import (
 )
 from multires.analysis.stages.overview import corpus_summary, example_utterance
 from multires.analysis.stages.probing import TASKS, agreement, probes
+from multires.analysis.stages.resolution import resolution, resolution_replicates
 from multires.analysis.stages.similarity import extraction
 
 __all__ = [
@@ -35,4 +36,6 @@ __all__ = [
     "mutual_information",
     "mutual_information_replicates",
     "probes",
+    "resolution",
+    "resolution_replicates",
 ]

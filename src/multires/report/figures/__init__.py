@@ -14,11 +14,13 @@ from multires.report.figures.measures import (
     probes_by_layer,
     weighted_sums,
 )
+from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
 from multires.report.figures.style import use_style
 
 __all__ = [
     "agreement",
     "all_curves",
+    "block_effects",
     "carries",
     "cca_by_layer",
     "cca_by_window",
@@ -28,9 +30,11 @@ __all__ = [
     "extraction_summary",
     "factorial",
     "layers_by_corpus",
+    "low_resolution",
     "mi_by_clusters",
     "mi_by_layer",
     "probes_by_layer",
+    "resolution_by_layer",
     "schematic",
     "training_curves",
     "use_style",
