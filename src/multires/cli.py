@@ -14,6 +14,7 @@ from multires.cli_options import Output, RunOptions, TrainingOptions, Variant, e
 from multires.errors import MultiresError
 from multires.runtime.notices import show_notices
 from multires.runtime.processes import Terminated, interrupt_on_termination
+from multires.visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"multires {version('multires')}")
+        _echo(f"multires {version('multires')}")
         raise typer.Exit
 
 
@@ -65,12 +66,17 @@ def _multires(
     pass
 
 
+def _echo(text: object, *, err: bool = False) -> None:
+    """Print text as it is, but for control characters, which names and labels may hold."""
+    typer.echo(visible(text, keep="\n\t"), err=err)
+
+
 def _print_table(table: pd.DataFrame, **options: Any) -> None:
     import pandas as pd
 
     settings = {"max_rows": 500, "width": 160, "max_columns": 30, **options}
     with pd.option_context(*[part for name, value in settings.items() for part in (f"display.{name}", value)]):
-        typer.echo(table.to_string(index=False))
+        _echo(table.to_string(index=False))
 
 
 def _show(result: Any, output: Path | None, columns: Sequence[str]) -> None:
@@ -78,13 +84,13 @@ def _show(result: Any, output: Path | None, columns: Sequence[str]) -> None:
     table = result.table
     summary = table[table["trial"].isna()] if "trial" in table and table["trial"].isna().any() else table
     _print_table(summary[[name for name in columns if name in summary and not summary[name].isna().all()]])
-    typer.echo("")
+    _echo("")
     for line in left_out(result.source):
-        typer.echo(line)
+        _echo(line)
     shown = (
         "" if len(summary) == len(table) else f", of which {len(summary)} are shown and the others are single trials"
     )
-    typer.echo(f"{len(table)} rows{shown}: {result.path}")
+    _echo(f"{len(table)} rows{shown}: {result.path}")
     _export(table, output)
 
 
@@ -195,11 +201,11 @@ def claims(
 
     experiment_tables(experiment)  # a folder without tables is refused before anything is computed
     result = stages.claims(options.open(variant=variant or None), experiment or None)
-    typer.echo(verdict_lines(summary(result.table)))
-    typer.echo("")
+    _echo(verdict_lines(summary(result.table)))
+    _echo("")
     for line in left_out(result.source):
-        typer.echo(line)
-    typer.echo(f"{len(result.table)} pieces of evidence: {result.path}")
+        _echo(line)
+    _echo(f"{len(result.table)} pieces of evidence: {result.path}")
     _export(result.table, output)
 
 
@@ -221,7 +227,7 @@ def report(
     from multires.report.export import report as write_report
 
     run = options.open(variant=variant or None)
-    typer.echo(write_report(run, folder, formats=listed(formats), only=listed(only)))
+    _echo(write_report(run, folder, formats=listed(formats), only=listed(only)))
 
 
 @_command
@@ -257,7 +263,7 @@ def sweep(
         views=views or None, variant=variant or None,
     )  # fmt: skip
     _print_table(overview(done.table), float_format="{:.3f}".format)
-    typer.echo(f"\n{len(done.table)} rows: {done.path}")
+    _echo(f"\n{len(done.table)} rows: {done.path}")
     _export(done.table, output)
     if done.failed:
         reasons = "".join(f"\n  {what}: {why}" for what, why in done.failed)
@@ -280,7 +286,7 @@ def pretrain(
     from multires.profiles import positive_integer
 
     seed = positive_integer("seed", seed, lowest=0)
-    typer.echo(train_one(condition, options.corpus, seed=seed, **options.values()))
+    _echo(train_one(condition, options.corpus, seed=seed, **options.values()))
 
 
 @_command
@@ -299,7 +305,7 @@ def experiment(
         options.corpus, **options.values(), conditions=listed(conditions) or list(CONDITIONS),
         seeds=[positive_integer("seeds", seed, lowest=0) for seed in listed(seeds)],
     )  # fmt: skip
-    typer.echo(tables)
+    _echo(tables)
 
 
 @_command
@@ -313,7 +319,7 @@ def models(
     if model is not None:
         from multires.models.describe import describe_model
 
-        typer.echo(describe_model(model))
+        _echo(describe_model(model))
         return
     from multires.models import models_table
 
@@ -331,7 +337,7 @@ def convert(
     """Write a checkpoint as safetensors, with its configuration in the header."""
     from multires.models import convert as convert_checkpoint
 
-    typer.echo(convert_checkpoint(source, target))
+    _echo(convert_checkpoint(source, target))
 
 
 @_command
@@ -343,7 +349,7 @@ def plan(options: RunOptions) -> None:
 
     chosen = speech_profile(options.profile, options.data, models=options.models or None, **options.overrides())
     layers = tuple(listed(options.layers)) or None
-    typer.echo(make_plan(chosen, options.data or None, options.workspace, device=options.device, layers=layers))
+    _echo(make_plan(chosen, options.data or None, options.workspace, device=options.device, layers=layers))
 
 
 @_command
@@ -355,7 +361,7 @@ def book(
     """Execute the notebooks and build the book; needs a checkout of the repository."""
     from multires.book.build import build_book
 
-    typer.echo(
+    _echo(
         build_book(
             profile=options.profile, data=options.data or None, seed=options.seed, workspace=options.workspace,
             force=force,
@@ -370,18 +376,18 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except MultiresError as error:
-        typer.echo(f"multires: {error}", err=True)
+        _echo(f"multires: {error}", err=True)
         status = 2
     except Exception as error:
         # The parser's errors have no public class in typer. A call without a command is answered with the help.
         if not hasattr(error, "format_message"):
             raise
         prefix = "multires: " if len(sys.argv) > 1 else ""
-        typer.echo(f"{prefix}{error.format_message()}", err=True)
+        _echo(f"{prefix}{error.format_message()}", err=True)
         status = 2
     if status == _INTERRUPTED:
         status = 128 + Terminated.last if Terminated.last else _INTERRUPTED
-        typer.echo("multires: interrupted; the next run continues from here", err=True)
+        _echo("multires: interrupted; the next run continues from here", err=True)
     sys.exit(status)
 
 

@@ -2,9 +2,17 @@
 
 import difflib
 
+from multires.visible import visible
+
 
 class MultiresError(ValueError):
-    """Bad input or an environment that cannot serve: one sentence that names the file or parameter and the remedy."""
+    """Bad input or an environment that cannot serve: one sentence that names the file or parameter and the remedy.
+
+    It is shown without control characters, which names of files and labels may hold.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n")
 
     def _render_traceback_(self) -> list[str]:
         """Traceback for Jupyter: the message without the calls that led to it."""

@@ -2,6 +2,8 @@
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 
 from multires.corpus.utterance import Corpus
 from multires.experiment.plan import PLAN
@@ -50,6 +52,35 @@ def test_views_that_were_left_out_are_said():
     assert "neither log-mel nor phones nor words" in sentences.cca(table[table["view"] == "conv"])
     assert "does not compare layers with log-mel" in sentences.cca_windows(table[table["view"] == "word"])
     assert "no 20 ms layer" in sentences.cca_windows(table[table["frame_period"] == 0.04])
+
+
+@pytest.mark.parametrize(
+    "name", ["<img src=x onerror=alert(1)>", "a_*b*_`c`", "[a](javascript:x)", "$x$ {term}`phone`"]
+)
+def test_names_are_shown_as_they_are_and_never_as_markup(name):
+    """Names of models and speech come from folders and files of others."""
+    spread = [{**row(name, layer, 3.0 + layer, trained=True), "measure": "participation ratio"} for layer in (0, 1)]
+    scores = [
+        row(name, layer, 0.4 + layer / 10, trained=True, view=view) for layer in (0, 1) for view in ("word", "mel")
+    ]
+    pair = {**difference("multi", 0.1), "corpus": name}
+    texts = [
+        sentences.extraction(tidy(spread)), sentences.cca(tidy(scores)),
+        sentences.cca_conclusion(pd.DataFrame([pair]), name), sentences._learned(gate(name)),
+    ]  # fmt: skip
+    parser = MarkdownIt("commonmark", {"html": True})
+    for text in texts:
+        shown = BeautifulSoup(parser.render(text), "html.parser")
+        assert {node.name for node in shown.find_all()} <= {"p", "strong"}, text
+        assert name in shown.get_text()
+        assert "$" not in text, "MyST would read a formula"
+        assert "{term}`" not in text, "MyST would read a role"
+
+
+def gate(name: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"condition": name, "baseline_name": name, "above": 0.1, "carries": False, "beats": False, "flattened": False}]
+    )
 
 
 def test_variants_and_groupings():

@@ -41,6 +41,7 @@ from multires.runtime import storage
 from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
 from multires.runtime.notices import show_notices
+from multires.visible import visible
 
 logger = logging.getLogger(__name__)
 
@@ -447,7 +448,7 @@ def _announce(run: Run, data: str | Path | None) -> None:
         measure=run.progress and not again and not run.engine.remote,
     )  # fmt: skip
     if run.progress and (plan.downloads or not again):
-        print(plan, flush=True)
+        print(visible(plan, keep="\n"), flush=True)
 
 
 def _device(device: str, *, here: bool) -> str:

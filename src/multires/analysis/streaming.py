@@ -28,6 +28,7 @@ from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.results import tidy
 from multires.runtime.engine import open_engine
+from multires.visible import visible
 
 _CHUNK_SECONDS = 900.0
 """Audio between two saved states, and what is sorted by length at a time."""
@@ -167,7 +168,7 @@ def accumulate(
     chunks = list(runs(left, lambda i: corpus.utterances[i].duration, _CHUNK_SECONDS))
     given = {"model": lambda: model, **({"other": lambda: other} if other is not None else {}), **(sources or {})}
     with tqdm(
-        total=round(sum(corpus.utterances[i].duration for i in order)), unit="s audio", desc=f"CCA of {model.key}",
+        total=round(sum(corpus.utterances[i].duration for i in order)), unit="s audio", desc=f"CCA of {visible(model.key)}",
         disable=not progress,
     ) as bar:  # fmt: skip
         bar.update(bar.total - round(sum(corpus.utterances[i].duration for i in left)))

@@ -19,6 +19,7 @@ from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
 from multires.models.config import ModelConfig, preset
 from multires.models.registry import published, shipped, untrained
+from multires.report.escape import for_markdown
 from multires.report.figures.layers import apart, condition_markers
 from multires.report.figures.measures import VIEW_TITLES, all_curves
 from multires.report.figures.style import BASELINE, resolution_colour
@@ -198,7 +199,7 @@ def write_page(folder: Path, found: pd.DataFrame, corpus: str, models: str) -> N
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "explorer.html").write_text(page, encoding="utf-8")
         (folder / "explorer_corpus.md").write_text(
-            f"Speech: {speech_name(corpus)}. Models: {models}.\n", encoding="utf-8"
+            f"Speech: {for_markdown(speech_name(corpus))}. Models: {for_markdown(models)}.\n", encoding="utf-8"
         )
         found.to_csv(folder / "curves.csv", index=False)
         all_curves(found, corpus=corpus, models=models).savefig(folder / "explorer.png", dpi=150)

@@ -15,6 +15,7 @@ from multires.corpus.alignment import Alignment
 from multires.corpus.files import AudioFacts, AudioFile, BadFile, audio_facts, readable
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
+from multires.visible import visible
 
 Skipped = tuple[str, str]
 """A file, relative to the corpus's root, and the reason why it is left out."""
@@ -86,7 +87,7 @@ def gather(
         outcomes = list(
             tqdm(
                 pool.map(lambda candidate: _outcome(candidate, root), candidates),
-                total=len(candidates), desc=f"reading {name}", unit="file", disable=not progress,
+                total=len(candidates), desc=f"reading {visible(name)}", unit="file", disable=not progress,
             )
         )  # fmt: skip
     utterances = tuple(outcome.utterance for outcome in outcomes if outcome.utterance)

@@ -25,6 +25,7 @@ from multires.models.layers import Layer, LayeredModel
 from multires.runtime import storage
 from multires.runtime.engine import LOCAL, Engine
 from multires.runtime.speed import best_jobs, in_jobs
+from multires.visible import visible
 
 SHARD_SECONDS = 900.0
 """Audio in a shard: what an interruption can cost, and what one unit of work holds in memory."""
@@ -93,7 +94,7 @@ def extract(
     if missing():
         with (
             storage.making(path),
-            tqdm(total=sum(seconds), desc=f"extract {model.key}", unit="s audio", disable=not progress) as bar,
+            tqdm(total=sum(seconds), desc=f"extract {visible(model.key)}", unit="s audio", disable=not progress) as bar,
         ):
             wanted = missing()
             bar.update(sum(seconds) - sum(seconds[number] for number in wanted))

@@ -52,9 +52,10 @@ def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str
     )
     others = [each for each in experiments if each is not main]
     beside = " ".join(
-        f"On {speech_name(each.corpus)}, {claim_1(each, numbers=False)}; {claim_2(each)}." for each in others
+        f"On {for_markdown(speech_name(each.corpus))}, {claim_1(each, numbers=False)}; {claim_2(each)}."
+        for each in others
     )
-    shown = f"On {speech_name(main.corpus)}, {claim_1(main)}; {claim_2(main)}. {beside}".strip()
+    shown = f"On {for_markdown(speech_name(main.corpus))}, {claim_1(main)}; {claim_2(main)}. {beside}".strip()
     return " ".join(
         part
         for part in (

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html as _html
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from multires.visible import visible
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -26,31 +27,6 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
-
-
-def visible(text: object, *, longest: int | None = None) -> str:
-    r"""Text on one line in which every character can be seen.
-
-    Control characters, line breaks, marks that reverse the direction of writing, and bytes of a file name that are not
-    UTF-8 become escape sequences such as ``\x1b``.
-
-    Examples
-    --------
-    >>> print(visible("a\x1b[2Jb"))
-    a\x1b[2Jb
-    >>> visible("abcdefghij", longest=5)
-    'ab…ij'
-    """
-    shown = "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-        else character
-        for character in str(text)
-    )
-    if longest is not None and len(shown) > longest:
-        half = (longest - 1) // 2
-        shown = f"{shown[: longest - 1 - half]}…{shown[len(shown) - half :]}"
-    return shown
 
 
 def for_terminal(text: object) -> str:
@@ -109,7 +85,8 @@ def for_figure(text: object, *, longest: int = LONGEST) -> str:
     >>> print(for_figure("$x$\x07"))
     $x$\x07
     """
-    return visible(text, longest=longest)
+    shown = visible(text, longest=longest)
+    return f"\u200a{shown}" if shown.startswith("_") else shown  # matplotlib leaves such labels out of legends
 
 
 def for_csv(cell: Any) -> Any:

@@ -109,7 +109,8 @@ def speech_name(corpus: str) -> str:
         return "synthetic speech"
     if not corpus:
         return ""
-    return corpus if "speech" in corpus.lower() else f"{corpus} speech"
+    shown = visible(corpus)
+    return shown if "speech" in shown.lower() else f"{shown} speech"
 
 
 def capitalized(text: str) -> str:

@@ -67,7 +67,7 @@ def extraction(table: pd.DataFrame) -> str:
     for condition, part in spread.groupby("condition", sort=False):
         best, least = part.loc[part["value"].idxmax()], part.loc[part["value"].idxmin()]
         parts.append(
-            f"{condition_name(condition)} is widest at {_layer(best)} ({best['value']:.1f} directions) and narrowest at "
+            f"{_model(condition)} is widest at {_layer(best)} ({best['value']:.1f} directions) and narrowest at "
             f"{_layer(least)} ({least['value']:.1f})"
         )
     return f"In this run, {'; '.join(parts)}.{_untrained(table)}"
@@ -78,9 +78,14 @@ def _layer(row: pd.Series) -> str:
     return for_markdown(layer_name(row["layer"], row["layer_index"]))
 
 
+def _model(condition: object) -> str:
+    """A condition in words, for running text."""
+    return for_markdown(condition_name(condition))
+
+
 def _place(row: pd.Series) -> str:
     """A row's layer and model in words."""
-    layer, model = _layer(row), for_markdown(condition_name(row["condition"]))
+    layer, model = _layer(row), _model(row["condition"])
     return f"{layer if layer.startswith('layer') else f'the {layer}'} of {'the ' * model.startswith('20 ms')}{model}"
 
 
@@ -157,7 +162,7 @@ def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str)
             row = part.sort_values("condition").iloc[0]
             parts.append(
                 f"{_direction(row)} with {view}s ({said(row)}; "
-                f"{condition_name(row['condition'])} less {condition_name(row['against_condition'])})"
+                f"{_model(row['condition'])} less {_model(row['against_condition'])})"
             )
     if not parts:
         return f"{heading} there are no two models that differ in their resolution alone, so that {measure} says nothing about it."
@@ -288,7 +293,7 @@ def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
 
 def finding(experiment: ExperimentTables) -> str:
     """One sentence that a reader can repeat."""
-    return f"On {speech_name(experiment.corpus)}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
+    return f"On {for_markdown(speech_name(experiment.corpus))}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
 
 
 def verdict_of(experiment: ExperimentTables, claim: int) -> str:
@@ -353,12 +358,12 @@ def _learned(gate: pd.DataFrame) -> str:
     if gate.empty:
         return "Whether the models learned enough was not checked."
     least = gate.loc[gate["above"].idxmin()]
-    name = condition_name(least["baseline_name"])
-    lead = f"the smallest lead is {least['above']:+.3f} ({condition_name(least['condition'])} over {name})"
+    name = _model(least["baseline_name"])
+    lead = f"the smallest lead is {least['above']:+.3f} ({_model(least['condition'])} over {name})"
     if gate["carries"].all():
         return f"All conditions learned enough to be compared: {lead}, and the losses are flat."
-    low = [condition_name(name) for name in gate.loc[~gate["beats"].astype(bool), "condition"]]
-    falling = [condition_name(name) for name in gate.loc[~gate["flattened"].astype(bool), "condition"]]
+    low = [_model(name) for name in gate.loc[~gate["beats"].astype(bool), "condition"]]
+    falling = [_model(name) for name in gate.loc[~gate["flattened"].astype(bool), "condition"]]
     reasons = [f"too little above the baselines in {', '.join(low)}"] if low else []
     reasons += [f"the loss is not flat in {', '.join(falling)}"] if falling else []
     return f"**These models did not learn enough to be compared** ({'; '.join(reasons)}; {lead})."
@@ -417,7 +422,7 @@ def layers_by_corpus(
                 f"{trained['value'].max():.2f}, untrained at most {untrained:.2f}, shuffled at most {chance:.2f})"
             )
         if told:
-            parts.append(f"on {speech_name(each.corpus)} {' and '.join(told)}")
+            parts.append(f"on {for_markdown(speech_name(each.corpus))} {' and '.join(told)}")
     if not parts:
         return "No experiment has models both with and without downsampling."
     return f"{name} of the middle block's layers, on average over models with and without downsampling: {'; '.join(parts)}."

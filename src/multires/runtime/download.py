@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from multires.errors import MultiresError
 from multires.runtime.storage import making, replace_file
+from multires.visible import visible
 
 MOST_BYTES = 32 << 30
 """The largest body that is accepted where nothing better is known."""
@@ -223,7 +224,9 @@ def _receive_body(part: Part, response: requests.Response, have: int, name: str,
         raise Refused("the server sent nothing")
     strong = _validator(response)
     replace_record(part.note, {"validator": strong, "total": total} if strong else {})
-    bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name, disable=not progress, leave=False)
+    bar = tqdm(
+        total=total, initial=have, unit="B", unit_scale=True, desc=visible(name), disable=not progress, leave=False
+    )
     size = have
     with bar, part.open(resume=bool(have)) as file:
         for chunk in _chunks(response):

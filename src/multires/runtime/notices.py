@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import sys
 
+from multires.visible import visible
+
 
 class _StandardError(logging.Handler):
     """Writes to the standard error of the moment, which notebooks and tests replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(visible(self.format(record), keep="\n\t"), file=sys.stderr, flush=True)
 
 
 _HANDLER = _StandardError()

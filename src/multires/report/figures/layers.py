@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from multires.report.escape import for_figure
 from multires.report.figures.style import (
     BASELINE,
     RESOLUTION_COLOURS,
@@ -179,7 +180,7 @@ def add_legend(
     """Conditions by marker, frame periods by colour, and the band of shuffled labels, below a figure."""
     handles = [
         Line2D([], [], marker=marker, color=BASELINE, markerfacecolor="#505050" if filled else "white",
-               markeredgecolor="#505050", linewidth=1, label=condition_name(condition),
+               markeredgecolor="#505050", linewidth=1, label=for_figure(condition_name(condition)),
                linestyle=":" if condition.startswith(_UNTRAINED) else "-")
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
