@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PROFILE ?= embedded
+PROFILE ?= librispeech-sample
 DATA ?=
 SEED ?= 0
 WORKSPACE ?= workspace
@@ -20,7 +20,7 @@ help: ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables of make book: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) WORKSPACE=$(WORKSPACE) OUTPUT=$(OUTPUT)"
-	@echo "On real speech: make book PROFILE=librispeech DATA=/folder/of/LibriSpeech"
+	@echo "On your own speech: make book PROFILE=librispeech DATA=/folder/of/LibriSpeech"
 
 env: $(INSTALLED) ## make the environment in .venv from requirements.lock
 

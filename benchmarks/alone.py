@@ -1,6 +1,6 @@
 """Each notebook alone with papermill, from an empty workspace and an empty cache: the seconds, kernel start included.
 
-    python -m benchmarks.alone                     # every notebook, on the embedded profile
+    python -m benchmarks.alone                     # every notebook, on the default profile
     python -m benchmarks.alone 05_downstream 06_conclusions --limit 90
 
 Nothing else should be running. It exits with 1 where a notebook fails, or takes more than `--limit` seconds.

@@ -2,7 +2,7 @@
 
 python -m benchmarks.extraction            a table
 python -m benchmarks.extraction --json     one JSON object
-python -m benchmarks.extraction --effect embedded/multi+aux-0     and what bfloat16 changes in CCA and MI
+python -m benchmarks.extraction --effect librispeech/multi+aux-0   and what bfloat16 changes in CCA and MI
 
 ``cpu_*_ratio`` is for one waveform; ``corpus_ratio`` for utterances of mixed length, from audio to vectors on disk,
 against fairseq in a plain loop over the same batches. ``matmul_share`` is the rate of one waveform's operations over
@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument(
         "--effect", metavar="MODEL", help="also measure what bfloat16 changes in this model's CCA and MI"
     )
-    parser.add_argument("--hours", type=float, default=0.2, help="of embedded speech for --effect")
+    parser.add_argument("--hours", type=float, default=0.2, help="of synthetic speech for --effect")
     parser.add_argument("--data", type=Path, help="a folder in LibriSpeech's layout for --effect instead")
     given = parser.parse_args()
     if given.clock == "processor" and given.threads != 1:
@@ -269,7 +269,7 @@ def main() -> None:
         corpus_seconds=given.corpus_seconds,
     )  # fmt: skip
     if given.effect:
-        corpus = load_corpus("librispeech", given.data) if given.data else load_corpus("embedded", hours=given.hours)
+        corpus = load_corpus("librispeech", given.data) if given.data else load_corpus("synthetic", hours=given.hours)
         result |= bfloat16_effect(given.effect, corpus)
     if given.json:
         print(json.dumps(result))

@@ -100,7 +100,7 @@ class Child:
 
 
 def small_run(workspace: Path, **changes: Any) -> Run:
-    return open_run("embedded", workspace=workspace, progress=False, **{**SETTINGS, **changes})
+    return open_run("synthetic", workspace=workspace, progress=False, **{**SETTINGS, **changes})
 
 
 def measured(workspace: Path, **changes: Any) -> dict[str, str]:

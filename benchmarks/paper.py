@@ -63,7 +63,7 @@ def write_mirror(folder: Path, *, hours: float = 0.04, base: Sequence[str] = ())
     tree = folder / "tree"
     grids = _place(folder, openslr.ALIGNMENTS.url)
     with zipfile.ZipFile(grids, "w", zipfile.ZIP_DEFLATED) as alignments:
-        for utterance in load_corpus("embedded", hours=hours, progress=False):
+        for utterance in load_corpus("synthetic", hours=hours, progress=False):
             _write(utterance, tree / "LibriSpeech", alignments)
     for split in SPLITS.values():
         with tarfile.open(_place(folder, openslr.SPLITS[split].archive.url), "w:gz") as archive:

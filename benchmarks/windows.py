@@ -102,7 +102,9 @@ def frames_in_windows(
     return {name: torch.cat(each) for name, each in parts.items()}
 
 
-def differences(model: LayeredModel, utterance: Utterance, seconds: float, context: float, whole: dict) -> list[dict]:
+def differences(
+    model: LayeredModel, utterance: Utterance, seconds: float, context: float, whole: dict[str, torch.Tensor]
+) -> list[dict[str, object]]:
     """One row a layer: median, 95th percentile and largest difference of a frame."""
     found = frames_in_windows(model, utterance, seconds, context)
     rows = []
@@ -147,9 +149,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     print_machine()
-    rows: list[dict] = []
+    rows: list[dict[str, object]] = []
     utterance = joined(given.data, given.seconds)
-    for name in given.model or ["embedded/multi+aux-0"]:
+    for name in given.model or ["librispeech/multi+aux-0"]:
         model = load_model(name).eval()
         with torch.inference_mode():
             whole = model(torch.from_numpy(utterance.audio)[None]).utterance(0)
@@ -157,7 +159,7 @@ def main() -> None:
             rows += differences(model, utterance, window, windows.CONTEXT_SECONDS, whole)
     peaks = [
         {"model": name, "seconds": seconds, "gigabytes": memory(name, seconds)}
-        for name in given.model or ["embedded/multi+aux-0"]
+        for name in given.model or ["librispeech/multi+aux-0"]
         for seconds in given.memory or []
     ]
     if given.json:

@@ -38,8 +38,8 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+profile: str = "librispeech-sample"  # librispeech-sample (read speech), synthetic, librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; only librispeech needs one, paper downloads what it needs where none is named
 seed: int = 0  # of synthesis, of the sample of frames, and of everything random
 workspace: str = "workspace"  # folder that keeps vectors and tables between runs
 models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
@@ -177,7 +177,8 @@ shown.folded(
 
 # %%
 first = run.subjects[0]
-run.features(first.name, first.seed).dataset("phone", ["conv"])
+store = run.features(first.name, first.seed)
+store.dataset("phone", store.layer_names()[:1])
 
 # %% [markdown]
 # ## What differs from layer to layer
@@ -210,8 +211,8 @@ Markdown(sentences.extraction_conclusion(run.segments, run.corpus.name))
 #
 # <details><summary>What to expect</summary>
 #
-# The synthetic corpus, the sampled frames and the weights of untrained models change, so that all counts and scores move
-# a little. The frame periods and the number of layers stay.
+# The sampled frames and the weights of untrained models change, so that scores move a little, and with the profile
+# `synthetic` the speech too. The recordings, their phones and words stay. The frame periods and the number of layers stay.
 #
 # </details>
 #

@@ -39,8 +39,8 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+profile: str = "librispeech-sample"  # librispeech-sample (read speech), synthetic, librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; only librispeech needs one, paper downloads what it needs where none is named
 seed: int = 0  # of synthesis, of the sample of frames, of folds, shuffles and bootstraps
 workspace: str = "workspace"  # folder that keeps vectors and tables between runs
 models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
@@ -144,7 +144,7 @@ shown.folded(
 #
 # {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with six views. Color is the frame period, shape the architecture; bars are 95 % intervals over speakers; the gray band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a gray band of chance scores."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with each view. Color is the frame period, shape the architecture; bars are 95 % intervals over speakers; the gray band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a gray band of chance scores."}}
 figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table))
 # %% tags=["hide-input"]
 Markdown(sentences.cca(cca.table))
@@ -210,17 +210,16 @@ styled(shown.with_intervals(means, {"view": "Target", "grouping": "Never divided
 Markdown(sentences.cca_grouping(grouping.table))
 
 # %% [markdown]
-# ## Synthetic and real speech
+# ## The controlled experiment
 #
-# What is seen above comes from one seed of one corpus. {numref}`fig-cca-corpora` shows every seed of the controlled
-# experiment (chapter [5](05_downstream)) on synthetic speech and on LibriSpeech, with the same measure; its tables come with the
-# package, so that it needs no recordings.
+# What is seen above comes from one seed. {numref}`fig-cca-corpora` shows every seed of the controlled experiment (chapter
+# [5](05_downstream)) on its test speakers: CCA with words at one frame rate, 40 ms, to which layers of 20 ms are averaged, or
+# of which every second frame is kept. Its tables come with the package, so that it needs no recordings.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the 95 % intervals of all seeds; dotted lines are untrained models; the gray band is the range of shuffled pairs.", "name": "fig-cca-corpora"}, "image": {"alt": "Four panels: CCA with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models far below and a band of chance scores near zero."}}
-which = {"stage": "cca", "measure": "pwcca", "shuffled": "shuffled"}
-figures.layers_by_corpus(experiment_tables(), **which, ylabel="CCA")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with words by depth in the controlled experiment's models, mean over seeds with their range, on test speakers. Layers of 20 ms are averaged to 40 ms (left) or decimated (right). Dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-cca-corpora"}, "image": {"alt": "Two panels: CCA with words by depth for every condition, layers averaged and decimated to 40 ms, with untrained models below and a band of shuffled labels."}}
+figures.outcome_layers(experiment_tables(), ["word_cca"], ylabel="CCA", forms=True)
 # %% tags=["hide-input"]
-Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="CCA"))
+Markdown(sentences.outcome_layers(experiment_tables(), "word_cca"))
 
 # %% [markdown]
 # **What would change this.** Larger models, other speech, more segments (the intervals say how much they could move

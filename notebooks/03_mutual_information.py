@@ -38,8 +38,8 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+profile: str = "librispeech-sample"  # librispeech-sample (read speech), synthetic, librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; only librispeech needs one, paper downloads what it needs where none is named
 seed: int = 0  # of synthesis, of the sample of frames, of clusters, shuffles and bootstraps
 workspace: str = "workspace"  # folder that keeps vectors and tables between runs
 models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
@@ -167,16 +167,15 @@ figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 Markdown(sentences.mi_clusters(growth.table))
 
 # %% [markdown]
-# ## Synthetic and real speech
+# ## The controlled experiment
 #
-# {numref}`fig-mi-corpora` shows the adjusted figure in every seed of the controlled experiment (chapter [5](05_downstream)), on
-# synthetic speech and on LibriSpeech.
+# {numref}`fig-mi-corpora` shows adjusted mutual information with words in every seed of the controlled experiment (chapter
+# [5](05_downstream)), on its test speakers and at one frame rate.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with phones and words by depth in the controlled experiment's models, on synthetic and on real speech. Bars span the range over seeds of k-means and of training; dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Four panels: adjusted mutual information with phones and with words by depth for every condition, on embedded speech and on LibriSpeech, with untrained models below and a band of chance scores around zero."}}
-which = {"stage": "information", "measure": "adjusted", "shuffled": "adjusted shuffled"}
-figures.layers_by_corpus(experiment_tables(), **which, ylabel="MI, adjusted")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with words by depth in the controlled experiment's models, mean over seeds with their range, on test speakers. Layers of 20 ms are averaged to 40 ms (left) or decimated (right). Dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Two panels: adjusted mutual information with words by depth for every condition, layers averaged and decimated to 40 ms, with untrained models below and a band of shuffled labels around zero."}}
+figures.outcome_layers(experiment_tables(), ["word_information"], ylabel="MI, adjusted", forms=True)
 # %% tags=["hide-input"]
-Markdown(sentences.layers_by_corpus(experiment_tables(), **which, name="Adjusted mutual information"))
+Markdown(sentences.outcome_layers(experiment_tables(), "word_information"))
 
 # %% [markdown]
 # **What would change this.** The number of clusters and of segments: with words the original protocol uses 5,000

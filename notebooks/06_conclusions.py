@@ -39,8 +39,8 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile: str = "embedded"  # embedded (synthetic speech, runs anywhere), librispeech (a folder) or paper
-data: str = ""  # folder of the corpus; embedded needs none, paper downloads what it needs where none is named
+profile: str = "librispeech-sample"  # librispeech-sample (read speech), synthetic, librispeech (a folder) or paper
+data: str = ""  # folder of the corpus; only librispeech needs one, paper downloads what it needs where none is named
 seed: int = 0  # of synthesis, samples, folds, clusters, heads and bootstraps
 workspace: str = "workspace"  # folder that keeps vectors and tables between runs
 models: str = ""  # comma-separated models (`multires models` lists them); empty for the profile's own
@@ -164,7 +164,7 @@ Markdown(sentences.conclusion(verdicts, heading))
 #
 # <details><summary>What to expect</summary>
 #
-# The models are those trained on read speech, and the corpus is real. The evidence from the experiment stays the same.
+# The corpus is the one in the folder. The models and the evidence from the experiment stay the same.
 #
 # </details>
 

@@ -83,8 +83,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Three minutes of embedded speech, two untrained models, one workspace for the whole session."""
-    return open_run("embedded", workspace=tmp_path_factory.mktemp("workspace"), progress=False, **SETTINGS)
+    """Three minutes of synthetic speech, two untrained models, one workspace for the whole session."""
+    return open_run("synthetic", workspace=tmp_path_factory.mktemp("workspace"), progress=False, **SETTINGS)
 
 
 @pytest.fixture(scope="session")

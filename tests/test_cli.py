@@ -94,7 +94,7 @@ def test_every_command_explains_its_options(shell, command):
     [
         (
             ["cca", "--profile", "speech"],
-            "unknown profile 'speech' (did you mean librispeech?): choose one of embedded, librispeech, paper",
+            "unknown profile 'speech' (did you mean librispeech?): choose one of librispeech-sample, synthetic, librispeech, paper",
         ),
         (["cca", "--layers", "encoder.7.7"], "no layer encoder.7.7 in any model of this run"),
         (["cca", "--views", "smell"], "unknown view 'smell' (did you mean mel?): choose one of mel"),

@@ -149,10 +149,14 @@ def test_make_alone_lists_the_commands():
 @pytest.mark.parametrize(
     ("broken", "reached", "told"),
     [
-        (None, ["env", "lint", "test", "book embedded", "check embedded", "faults"], "== passed in"),
+        (
+            None,
+            ["env", "lint", "test", "book librispeech-sample", "check librispeech-sample", "faults"],
+            "== passed in",
+        ),
         ("lint", ["env", "lint"], "== FAILED: make lint (exit status 2)"),
         ("test", ["env", "lint", "test"], "== FAILED: make test (exit status 2)"),
-        ("book", ["env", "lint", "test", "book embedded"], "== FAILED: make book (exit status 2)"),
+        ("book", ["env", "lint", "test", "book librispeech-sample"], "== FAILED: make book (exit status 2)"),
     ],
 )
 def test_ci_stops_at_what_fails_and_says_so_last(tmp_path, broken, reached, told):
@@ -160,7 +164,7 @@ def test_ci_stops_at_what_fails_and_says_so_last(tmp_path, broken, reached, told
     (clone / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     (clone / "outcome").write_text("FAILED tests/test_a.py::test_b - as it must\n=== 1 failed, 2 passed in 3.00s ===\n")
-    rules = "PROFILE = embedded\nenv lint faults:; @echo $@ >> log\ntest:; @cat outcome; echo $@ >> log\n"
+    rules = "PROFILE = librispeech-sample\nenv lint faults:; @echo $@ >> log\ntest:; @cat outcome; echo $@ >> log\n"
     rules += "book check:; @echo $@ $(PROFILE) >> log\n"
     if broken:
         rules = re.sub(rf"^(.*\b{broken}\b.*:;.*)$", rf"\1; test $@ != {broken}", rules, flags=re.MULTILINE)

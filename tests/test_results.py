@@ -17,7 +17,7 @@ def test_tidy_orders_columns_and_fills_those_that_no_row_names():
 
 def test_a_table_and_its_provenance_come_back(tmp_path):
     table = tidy([{"value": 1.5, "model": "m", "layer_index": 2}])
-    path = write_table(table, tmp_path / "deep" / "t.parquet", provenance("embedded", {"seed": 3}, note="x"))
+    path = write_table(table, tmp_path / "deep" / "t.parquet", provenance("synthetic", {"seed": 3}, note="x"))
     back, source = read_table(path)
     assert back["value"].tolist() == [1.5]
     assert source["parameters"] == {"seed": 3}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HELP = """Executable companion to 'An Empirical Analysis of Speech Self-Supervised Learning at Multiple Resolutions'.
 
 \b
-Verdicts on the paper's claims, from synthetic speech and small models:
+Verdicts on the paper's claims, from half an hour of read speech and small models:
     multires claims
 Your own recordings with TextGrids, laid out as LibriSpeech is:
     multires cca --profile librispeech --data FOLDER
@@ -295,14 +295,28 @@ def experiment(
     options: TrainingOptions,
     seeds: Annotated[str, typer.Option(help="Comma-separated; every condition is trained with each.")] = "0,1,2",
     conditions: Annotated[str, typer.Option(help=_LEVELS)] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Single-threaded processes that train and score.")] = 1,
+    train_only: Annotated[bool, typer.Option("--train-only", help="Stop when all models are trained.")] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Print what the tables (the package's, or those in --out) show, and exit.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Train every condition (auxiliary loss by downsampling) with every seed, and test the effects."""
+    """Train every condition (auxiliary loss by downsampling) with every seed, and test the effects.
+
+    Size and time are printed first. After an interruption the next call continues.
+    """
+    if summary:
+        from multires.experiment.summary import print_summary
+
+        typer.echo(print_summary(options.out if options.out.is_dir() else None, as_json=as_json))
+        return
     from multires.experiment.conditions import CONDITIONS
     from multires.experiment.run import main_experiment
     from multires.profiles import positive_integer
 
     tables = main_experiment(
-        options.corpus, **options.values(), conditions=listed(conditions) or list(CONDITIONS),
+        options.corpus, **options.values(), conditions=listed(conditions) or list(CONDITIONS), jobs=jobs, train_only=train_only,
         seeds=[positive_integer("seeds", seed, lowest=0) for seed in listed(seeds)],
     )  # fmt: skip
     _echo(tables)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from multires.errors import MultiresError
+
 if TYPE_CHECKING:
     from multires.analysis.run import Run
 
@@ -36,13 +38,16 @@ Variant = Annotated[
 class RunOptions:
     """Options of every command that opens a run."""
 
-    profile: Annotated[str, typer.Option(help="embedded (synthetic speech), librispeech (a folder) or paper.")] = (
-        "embedded"
-    )
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="librispeech-sample (read speech, half an hour), synthetic, librispeech (a folder) or paper."
+        ),
+    ] = "librispeech-sample"
     data: Annotated[
         str,
         typer.Option(
-            help="Folder of speech; LibriSpeech's layout is recognized. embedded needs none; paper downloads LibriSpeech "
+            help="Folder of speech; LibriSpeech's layout is recognized. librispeech-sample and synthetic need none; paper downloads LibriSpeech "
             "where none is given."
         ),
     ] = ""
@@ -106,9 +111,16 @@ class RunOptions:
 class TrainingOptions:
     """Options of the commands that train."""
 
-    corpus: Annotated[str, typer.Option(help="embedded or librispeech.")] = "embedded"
-    data: Annotated[str, typer.Option(help="Folder of the corpus; embedded needs none.")] = ""
+    corpus: Annotated[str, typer.Option(help="synthetic or librispeech.")] = "synthetic"
+    data: Annotated[
+        str, typer.Option(help="Folder of LibriSpeech, or comma-separated folders that each hold a part of it.")
+    ] = ""
     size: Annotated[str, typer.Option(help="cpu, gpu or smoke: model size and recipe.")] = "cpu"
+    teacher: Annotated[
+        str, typer.Option(help="Model whose clustered layer is predicted, such as transformers:FOLDER. Default: MFCC.")
+    ] = ""
+    teacher_layer: Annotated[str, typer.Option(help="Its layer, such as encoder.0.3.")] = ""
+    classes: Annotated[int | None, typer.Option(help="Clusters to predict. Default: the recipe's.")] = None
     out: Annotated[
         Path, typer.Option(parser=expanded, help="Folder for models and tables; another run continues there.")
     ] = Path("experiment")
@@ -120,8 +132,12 @@ class TrainingOptions:
         """Keyword arguments of `train_one` and `main_experiment`."""
         from multires.profiles import positive_integer
 
+        if bool(self.teacher) != bool(self.teacher_layer):
+            raise MultiresError("--teacher and --teacher-layer belong together: give both or neither")
         return {
-            "data": self.data or None, "size": self.size, "out": self.out, "device": self.device,
+            "teacher": (self.teacher, self.teacher_layer) if self.teacher else None,
+            "classes": None if self.classes is None else positive_integer("classes", self.classes),
+            "data": listed(self.data) or None, "size": self.size, "out": self.out, "device": self.device,
             "steps": None if self.steps is None else positive_integer("steps", self.steps),
             "estimate_only": self.estimate_only,
         }  # fmt: skip

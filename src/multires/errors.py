@@ -37,8 +37,8 @@ def nearest(value: object, known: "list[str] | tuple[str, ...]") -> str:
 
     Examples
     --------
-    >>> nearest("embeded", ["embedded", "paper"])
-    ' (did you mean embedded?)'
+    >>> nearest("papers", ["synthetic", "paper"])
+    ' (did you mean paper?)'
     """
     found = difflib.get_close_matches(str(value), known, n=1)
     return f" (did you mean {found[0]}?)" if found else ""

@@ -15,12 +15,12 @@ VIEWS: tuple[str, ...] = get_args(View)
 """Views that CCA compares a layer with."""
 
 Variant = Literal["mean", "svcca", "pwcca", "layerwise-analysis", "cka"]
-Kind = Literal["embedded", "librispeech", "folder"]
+Kind = Literal["librispeech-sample", "synthetic", "librispeech", "folder"]
 Size = Literal["small", "base", "large", "xlarge"]
 Setting = Literal["quick", "thorough"]
 
-ALIASES: dict[str, str] = {}
-"""Former names of profiles, by which they can still be opened, and their present ones."""
+ALIASES: dict[str, str] = {"embedded": "synthetic"}
+"""Former names of profiles and corpora, by which they can still be opened, and their present ones."""
 
 _ALSO = {"train_splits": "train", "evaluation_splits": "evaluation"}
 """Further names of settings, as the command line and the notebooks have them."""
@@ -40,9 +40,9 @@ class Profile:
     name, description
         The name and one line about the profile.
     corpus
-        embedded, librispeech or folder.
+        librispeech-sample, synthetic, librispeech or folder.
     hours
-        Of embedded speech in all.
+        Of synthetic speech in all.
     splits
         The splits to read; all if empty.
     utterances
@@ -128,21 +128,40 @@ class Profile:
 
 
 _CONDITIONS = ("hubert", "mono", "mono+aux", "multi", "multi+aux")
+DEFAULT = "librispeech-sample"
+"""The profile of a run that names none."""
+
+SHIPPED = ("librispeech-sample", "synthetic")
+"""Corpora that need no folder: recordings in the package, and speech that is synthesized."""
+
 _UNTRAINED = ("untrained/hubert-small", "untrained/mono-small", "untrained/multi-small")
 
 
-def _small(corpus: str) -> tuple[str, ...]:
-    """One model of each condition of the controlled experiment, and untrained ones of the same shapes."""
-    return (*(f"{corpus}/{condition}-0" for condition in _CONDITIONS), *_UNTRAINED)
+def _small() -> tuple[str, ...]:
+    """One model of each condition of the controlled experiment on read speech, and untrained ones."""
+    return (*(f"librispeech/{condition}-0" for condition in _CONDITIONS), *_UNTRAINED)
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile(
-            name="embedded",
-            description="synthetic speech spoken by espeak-ng, small models; runs anywhere",
-            corpus="embedded",
+            name="librispeech-sample",
+            description="read speech, half an hour of LibriSpeech that comes with the package, small models",
+            corpus="librispeech-sample",
+            frames=4_000,
+            regularisers=2,
+            cluster_seeds=2,
+            probe_instances=3_000,
+            train=("train",),
+            evaluation=("evaluation",),
+            models=_small(),
+            reference_model="librispeech/hubert-0",
+        ),
+        Profile(
+            name="synthetic",
+            description="speech synthesized by espeak-ng, small models trained on read speech; runs anywhere",
+            corpus="synthetic",
             hours=0.18,
             frames=4_000,
             regularisers=2,  # all six give scores within 2e-8 of these
@@ -150,8 +169,8 @@ PROFILES = {
             probe_instances=3_000,
             train=("train",),
             evaluation=("evaluation",),
-            models=_small("embedded"),
-            reference_model="embedded/hubert-0",
+            models=_small(),
+            reference_model="librispeech/hubert-0",
         ),
         Profile(
             name="librispeech",
@@ -159,7 +178,7 @@ PROFILES = {
             corpus="librispeech",
             train=("train-clean-100",),
             evaluation=("test-other",),
-            models=_small("librispeech"),
+            models=_small(),
             reference_model="librispeech/hubert-0",
         ),
         Profile(
@@ -200,13 +219,10 @@ def get_profile(name: str, **overrides: Any) -> Profile:
 
     Examples
     --------
-    >>> get_profile("embedded", models="mel, mfcc", frames="500").models
+    >>> get_profile("synthetic", models="mel, mfcc", frames="500").models
     ('mel', 'mfcc')
     """
-    if name in ALIASES:
-        logger.warning("profile %r is now called %r", name, ALIASES[name])
-        name = ALIASES[name]
-    profile = PROFILES[choose("profile", name, list(PROFILES))]
+    profile = PROFILES[choose("profile", present_name("profile", name), list(PROFILES))]
     hints = get_type_hints(Profile)
     given: dict[str, Any] = {}
     for key, value in overrides.items():
@@ -216,6 +232,7 @@ def get_profile(name: str, **overrides: Any) -> Profile:
         if value is not None and value != "":
             if key in _FIXED:
                 raise MultiresError(f"{key} belongs to the profile and cannot be set")
+            value = present_name(key, value) if key == "corpus" else value
             given[key] = _converted(key, hints[key], value)
     profile = replace(profile, **given)
     refuse_common_splits(profile.train, profile.evaluation)
@@ -226,6 +243,14 @@ def get_profile(name: str, **overrides: Any) -> Profile:
             )
         profile = replace(profile, train=("train",), evaluation=("evaluation",))
     return profile
+
+
+def present_name(what: str, name: Any) -> Any:
+    """The present name of a profile or corpus, with a notice if the one given is a former one; others are returned."""
+    if not isinstance(name, str) or name not in ALIASES:
+        return name
+    logger.warning("%s %r is now called %r", what, name, ALIASES[name])
+    return ALIASES[name]
 
 
 def setting(key: str) -> str:

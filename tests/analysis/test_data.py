@@ -33,7 +33,7 @@ def folder(tmp_path):
     return tmp_path / "speech"
 
 
-def opened(folder, tmp_path, profile="embedded", **more):
+def opened(folder, tmp_path, profile="synthetic", **more):
     return open_run(profile, data=folder, workspace=tmp_path / "workspace", **{**SMALL, **more})
 
 
@@ -80,8 +80,8 @@ def test_a_folder_without_speech_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MultiresError, match="no speech that can be read"):
         opened(tmp_path / "empty", tmp_path)
-    with pytest.raises(MultiresError, match="corpus 'embedded' is synthesized"):
-        opened(tmp_path / "empty", tmp_path, corpus="embedded")
+    with pytest.raises(MultiresError, match="corpus 'synthetic' reads no folder"):
+        opened(tmp_path / "empty", tmp_path, corpus="synthetic")
 
 
 def test_a_split_is_never_both_fitted_to_and_evaluated_on(folder, tmp_path):

@@ -35,7 +35,7 @@ def test_a_cluster_gives_the_same_tables(client, tmp_path):
     settings = {**SETTINGS, "views": "mel,phone,word"}
     tables = []
     for name, given in (("here", "local"), ("there", engine)):
-        made = open_run(workspace=tmp_path / name, engine=given, jobs=1, progress=False, **settings)
+        made = open_run("synthetic", workspace=tmp_path / name, engine=given, jobs=1, progress=False, **settings)
         tables.append([stages.cca(made).table, stages.mutual_information(made).table, stages.cca_grouping(made).table])
     for here, there in zip(*tables, strict=True):
         numbers = [column for column in here if pd.api.types.is_float_dtype(here[column])]
@@ -49,7 +49,7 @@ def test_a_cluster_gathers_the_same_statistics_of_speech(client, tmp_path, monke
     """Frames and segments of every layer, in shares of chunks; an interrupted run continues."""
     monkeypatch.setattr(streaming, "_CHUNK_SECONDS", 4.0)
     monkeypatch.setattr(streaming, "_CHUNKS_EACH", 2)
-    whole = load_corpus("embedded", hours=0.02, progress=False)
+    whole = load_corpus("synthetic", hours=0.02, progress=False)
     few = replace(whole, utterances=whole.utterances[::2])
     model = load_model("untrained/multi-small")
     common = {"views": ("mel", "phone", "layer"), "layers": ("conv", "middle.0"), "other": load_model("mfcc"),
@@ -92,7 +92,7 @@ def test_vectors_beyond_memory_are_clustered_shard_by_shard(client, tmp_path, mo
     tables = {}
     for name, engine, held in (("held", LOCAL, 2**30), ("here", LOCAL, 0), ("there", open_engine(client), 0)):
         monkeypatch.setattr(stages.rows, "_HELD", held)
-        made = open_run(workspace=tmp_path / name, engine=engine, progress=False, **SETTINGS)
+        made = open_run("synthetic", workspace=tmp_path / name, engine=engine, progress=False, **SETTINGS)
         assert made.features("untrained/multi-small").shards > 3
         tables[name] = stages.mutual_information(made).table
     assert merged, "the workers gave statistics"

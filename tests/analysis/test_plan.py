@@ -77,10 +77,10 @@ def test_a_disk_that_is_too_small_is_refused_beforehand(tmp_path, monkeypatch):
 
 
 def test_other_profiles_tell_of_checkpoints_only(tmp_path):
-    said = make(get_profile("embedded", models="hubert_base"), tmp_path)
+    said = make(get_profile("synthetic", models="hubert_base"), tmp_path)
     assert len(said.downloads) == 1
     assert str(said).count("\n") == 2
-    assert make(get_profile("embedded"), tmp_path).downloads == ()
+    assert make(get_profile("synthetic"), tmp_path).downloads == ()
 
 
 def test_the_speed_is_that_of_this_machine(tmp_path, monkeypatch):

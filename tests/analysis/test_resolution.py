@@ -109,7 +109,7 @@ def test_sentences_name_agreement_what_native_rates_would_show_and_the_cause_of_
 @pytest.fixture(scope="module")
 def matched_run(tmp_path_factory):
     return open_run(
-        "embedded", workspace=tmp_path_factory.mktemp("matched"), progress=False, hours=0.06, resamples=20, folds=4,
+        "synthetic", workspace=tmp_path_factory.mktemp("matched"), progress=False, hours=0.06, resamples=20, folds=4,
         trials=1, models="untrained/mono-small,untrained/multi-small", layers="middle.0,middle.1", word_instances=4,
         word_clusters=20, phone_clusters=20, matched_instances=300, frames=200, reference_model="mel",
     )  # fmt: skip
@@ -150,5 +150,5 @@ def test_the_tables_of_a_small_run(matched_run):
     assert set(found["contrast"]) <= set(CONTRASTS)
     assert set(found[found["view"].eq("word")]["measure"]) == set(MEASURES)
     for draw in (figures.low_resolution, figures.block_effects):
-        assert len(draw(found, corpus="embedded", models="untrained").axes) == 4
-    assert figures.resolution_by_layer(table, corpus="embedded", models="untrained").axes
+        assert len(draw(found, corpus="synthetic", models="untrained").axes) == 4
+    assert figures.resolution_by_layer(table, corpus="synthetic", models="untrained").axes

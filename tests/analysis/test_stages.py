@@ -46,7 +46,7 @@ few_rows = pytest.mark.filterwarnings("ignore:.*training rows for.*columns")
 
 
 def tiny(workspace, **changes):
-    return open_run("embedded", workspace=workspace, progress=False, **{**TINY, **changes})
+    return open_run("synthetic", workspace=workspace, progress=False, **{**TINY, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_tables_are_tidy_and_say_where_they_came_from(run, name):
     assert source["stage"] == name
     assert source["rows"] == len(table)
     assert source["parameters"]["seed"] == 0
-    assert source["parameters"]["corpus"] == "embedded"
+    assert source["parameters"]["corpus"] == "synthetic"
     assert source["skipped"] == {"count": 0, "files": []}
     pd.testing.assert_frame_equal(STAGES[name](run).table, table)  # from the workspace, types and all
 
@@ -393,14 +393,14 @@ def test_an_interruption_does_not_wait_for_what_is_left(small):
 
 
 def test_one_model_stands_for_all_and_shapes_are_shown_once(tmp_path):
-    models = "embedded/multi-0,embedded/multi+aux-0,untrained/multi-small,untrained/hubert-small"
-    run = open_run("embedded", workspace=tmp_path, progress=False, models=models)
-    assert run.example.name == "embedded/multi+aux-0"
+    models = "librispeech/multi-0,librispeech/multi+aux-0,untrained/multi-small,untrained/hubert-small"
+    run = open_run("synthetic", workspace=tmp_path, progress=False, models=models)
+    assert run.example.name == "librispeech/multi+aux-0"
     # An untrained model predicts at every resolution, as those with the auxiliary loss do.
-    assert stages.distinct_models(run) == ["embedded/multi-0", "embedded/multi+aux-0", "untrained/hubert-small"]
-    assert set(stages.layer_table(run, ["embedded/multi-0"])["model"]) == {"embedded/multi-0"}
+    assert stages.distinct_models(run) == ["librispeech/multi-0", "librispeech/multi+aux-0", "untrained/hubert-small"]
+    assert set(stages.layer_table(run, ["librispeech/multi-0"])["model"]) == {"librispeech/multi-0"}
     alone = open_run(
-        "embedded", workspace=tmp_path, progress=False, models="untrained/multi-small,untrained/hubert-small"
+        "synthetic", workspace=tmp_path, progress=False, models="untrained/multi-small,untrained/hubert-small"
     )
     assert alone.example.name == "untrained/hubert-small"
 

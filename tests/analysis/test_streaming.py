@@ -25,7 +25,7 @@ SETTINGS = {"folds": 5, "trials": 2, "seed": 3, "layers": ("conv", "middle.0"), 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    whole = load_corpus("embedded", hours=0.02, progress=False)
+    whole = load_corpus("synthetic", hours=0.02, progress=False)
     held = [replace(u, read=lambda audio=u.audio: audio) for u in whole.utterances[::2]]
     return replace(whole, utterances=held)
 

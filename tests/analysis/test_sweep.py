@@ -11,7 +11,7 @@ from multires.analysis.sweep import MEASURES, named, overview, sweep
 from multires.errors import MultiresError
 
 TINY = {
-    "hours": 0.02, "frames": 200, "layers": "middle.0", "views": "phone", "folds": 4, "trials": 1,
+    "profile": "synthetic", "hours": 0.02, "frames": 200, "layers": "middle.0", "views": "phone", "folds": 4, "trials": 1,
     "resamples": 10, "cluster_seeds": 1, "phone_clusters": 10, "word_clusters": 6, "word_instances": 3,
 }  # fmt: skip
 MODELS = ["untrained/mono-small", "untrained/multi-small"]

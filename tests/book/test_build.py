@@ -24,7 +24,7 @@ FIRST = """\
 # {download}`Data <data/01_first.zip>`
 
 # %% tags=["parameters"]
-profile = "embedded"  # the settings
+profile = "librispeech-sample"  # the settings
 seed = 0  # where randomness starts
 workspace = "workspace"  # where things are kept
 
@@ -97,22 +97,22 @@ def _log() -> list[str]:
 @pytest.mark.slow
 def test_the_book_is_built_once_and_again_only_where_something_changed(tree, capsys):
     page = build.build_book(seed=3, root=tree)
-    assert page == Path("build/html/embedded/index.html")
-    assert _log() == ["first embedded 3", "last embedded 3"]
-    landing = Path("build/html/embedded/book/index.html").read_text()
-    assert "Verdict for embedded and seed 3." in landing
+    assert page == Path("build/html/librispeech-sample/index.html")
+    assert _log() == ["first librispeech-sample 3", "last librispeech-sample 3"]
+    landing = Path("build/html/librispeech-sample/book/index.html").read_text()
+    assert "Verdict for librispeech-sample and seed 3." in landing
     assert 'alt="A black box"' in landing
-    chapter = Path("build/html/embedded/notebooks/01_first.html").read_text()
+    chapter = Path("build/html/librispeech-sample/notebooks/01_first.html").read_text()
     assert 'alt="a black box"' in chapter
     assert re.search(r"Fig\. \d", chapter)
     assert "colab-badge" not in chapter
     assert re.search(r"Reading: about \d+ minutes\. Running: \d+ seconds on the machine that built this page", chapter)
     assert 'property="og:description"' in chapter
     assert "favicon.svg" in chapter
-    (data,) = Path("build/html/embedded/_downloads").rglob("01_first.zip")
+    (data,) = Path("build/html/librispeech-sample/_downloads").rglob("01_first.zip")
     assert data.read_bytes() == b"tables"
     assert "mathjax/tex-svg.js" in chapter
-    assert Path("build/html/embedded/mathjax/tex-svg.js").stat().st_size > 1_000_000
+    assert Path("build/html/librispeech-sample/mathjax/tex-svg.js").stat().st_size > 1_000_000
 
     build.build_book(seed=3, root=tree)
     assert len(_log()) == 2
@@ -228,7 +228,7 @@ def test_folded_cells_are_named_by_what_they_hold():
         (["--seed=-1"], "seed must be a whole number of at least 0, not '-1'"),
         (
             ["--profile", "papers"],
-            "unknown profile 'papers' (did you mean paper?): choose one of embedded, librispeech, paper",
+            "unknown profile 'papers' (did you mean paper?): choose one of librispeech-sample, synthetic, librispeech, paper",
         ),
         (["--profile", "librispeech"], "set data"),
         (["--profile", "librispeech", "--data", "nowhere"], "there is no folder nowhere"),

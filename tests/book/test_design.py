@@ -23,7 +23,7 @@ def effects(interest: float = 0.03) -> pd.DataFrame:
 
 def tables(found: pd.DataFrame) -> ExperimentTables:
     nothing, training = pd.DataFrame(), pd.DataFrame({"condition": "mono", "seed": range(4)})
-    return ExperimentTables("embedded", nothing, training, found, nothing, nothing, {})
+    return ExperimentTables("synthetic", nothing, training, found, nothing, nothing, nothing, {})
 
 
 def test_boxes_hold_the_difference_from_hubert_that_the_effects_imply():

@@ -9,7 +9,7 @@ from multires.errors import MultiresError
 
 DECLARED = {"profile": str, "data": str, "seed": int, "workspace": str, "layers": str, "frames": int, "size": str}
 DEFAULTS = {
-    "profile": "embedded", "data": "", "seed": 0, "workspace": "workspace", "layers": "", "frames": 0, "size": "base",
+    "profile": "synthetic", "data": "", "seed": 0, "workspace": "workspace", "layers": "", "frames": 0, "size": "base",
 }  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def given(**changes):
 
 def test_defaults_leave_everything_to_the_profile():
     assert given().for_run == {
-        "profile": "embedded",
+        "profile": "synthetic",
         "seed": 0,
         "workspace": "workspace",
         "efficiency_size": "base",

@@ -13,8 +13,8 @@ settings.load_profile("files")
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """A few minutes of the embedded corpus."""
-    return load_corpus(hours=0.1, cache=tmp_path_factory.mktemp("cache"), progress=False)
+    """A few minutes of the synthetic corpus."""
+    return load_corpus("synthetic", hours=0.1, cache=tmp_path_factory.mktemp("cache"), progress=False)
 
 
 @pytest.fixture

@@ -59,13 +59,13 @@ def test_roles_follow_names(splits, roles):
 
 
 def test_training_reads_librispeech_or_nothing(librispeech, tmp_path_factory, tone):
-    assert training_corpus("embedded", None) == "embedded"
-    assert training_corpus("embedded", "") == "embedded"
-    assert training_corpus("embedded", librispeech) == "librispeech"
+    assert training_corpus("synthetic", None) == "synthetic"
+    assert training_corpus("synthetic", "") == "synthetic"
+    assert training_corpus("synthetic", librispeech) == "librispeech"
     assert training_corpus("librispeech", "/anything") == "librispeech"
     other = tmp_path_factory.mktemp("other")
     tone(other / "ann" / "a.wav")
     with pytest.raises(MultiresError, match="not in LibriSpeech's layout"):
-        training_corpus("embedded", other)
+        training_corpus("synthetic", other)
     with pytest.raises(MultiresError, match="no folder"):
-        training_corpus("embedded", [librispeech, other / "nowhere"])
+        training_corpus("synthetic", [librispeech, other / "nowhere"])

@@ -29,7 +29,7 @@ def test_intents_and_the_words_of_a_class_are_balanced():
     assert max(animals) - min(animals) <= 2
 
 
-def test_the_words_of_the_embedded_evaluation_split():
+def test_the_words_of_the_synthetic_evaluation_split():
     listed = made(450)  # 0.3 hours
     counts = Counter(word for sentence in listed for word in sentence.words)
     assert len(counts) >= 200

@@ -11,7 +11,7 @@ from multires.errors import MultiresError
 
 
 def test_an_unknown_kind_lists_the_known_ones():
-    with pytest.raises(MultiresError, match="embedded, librispeech, folder"):
+    with pytest.raises(MultiresError, match="librispeech-sample, synthetic, librispeech, folder"):
         load_corpus("timit")
 
 
@@ -22,10 +22,10 @@ def test_a_limit_that_is_no_number_is_named(limit, tmp_path):
 
 
 def test_a_limit_takes_from_many_speakers_and_changes_the_fingerprint(tmp_path):
-    corpus = load_corpus(hours=0.01, limit=5, cache=tmp_path, progress=False)
+    corpus = load_corpus("synthetic", hours=0.01, limit=5, cache=tmp_path, progress=False)
     assert Counter(u.split for u in corpus) == {"train": 5, "evaluation": 5}
     assert len({u.speaker for u in corpus}) == 10
-    assert corpus.fingerprint != load_corpus(hours=0.01, cache=tmp_path, progress=False).fingerprint
+    assert corpus.fingerprint != load_corpus("synthetic", hours=0.01, cache=tmp_path, progress=False).fingerprint
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from multires.errors import MultiresError
 
 
 def quiet(cache, **more):
-    return load_corpus(cache=cache, progress=False, **{"hours": 0.01, **more})
+    return load_corpus("synthetic", cache=cache, progress=False, **{"hours": 0.01, **more})
 
 
 def test_utterances_are_what_they_say(small):
@@ -211,7 +211,7 @@ def _phone_means(corpus, split):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mean_mfcc_tells_phones_of_unseen_speakers_apart_neither_well_nor_badly(tmp_path, seed):
     """Difficulty: how often logistic regression on mean MFCC, trained on train speakers, names evaluation's phones."""
-    corpus = load_corpus(seed=seed, hours=0.3, cache=tmp_path, progress=False)
+    corpus = load_corpus("synthetic", seed=seed, hours=0.3, cache=tmp_path, progress=False)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,16 +1,17 @@
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from multires.errors import MultiresError
-from multires.experiment import run, train
+from multires.experiment import train
 from multires.experiment.conditions import CONDITIONS, LOG_MEL_SHAPE, SIZES, Targets, condition_config
-from multires.experiment.earlier import TASKS
+from multires.experiment.plan import REFERENCES
 from multires.experiment.queue import Job, status_table
 from multires.experiment.run import main, main_experiment
+from multires.experiment.summary import summary
+from multires.experiment.tables import experiment_tables
 from multires.models.checkpoint import load_checkpoint, read_header
 from multires.models.mr_hubert import MultiResHubert
 from multires.results import read_table
@@ -51,27 +52,18 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
     assert "5 models of about" in capsys.readouterr().out
 
     table, source = read_table(folder / "effects.parquet")
-    assert {"auxiliary loss", "downsampling", "interaction", "multi+aux - hubert"} <= set(table["effect"])
+    assert {"auxiliary loss", "downsampling", "interaction", "multi+aux less hubert"} <= set(table["effect"])
     assert (table["n"] == 1).all()
     assert source["parameters"]["seeds"] == [0]
+    assert source["speakers"]["test"] >= 1
     scores, _ = read_table(folder / "scores.parquet")
-    assert {
-        "hubert",
-        "mono",
-        "mono+aux",
-        "multi",
-        "multi+aux",
-        "untrained hubert",
-        "untrained mono",
-        "untrained multi",
-        "mfcc",
-        "mel",
-    } == set(scores["condition"])
-    probed = set(scores[scores["stage"] == "probe"]["view"])
-    # Speakers need five utterances each, more than a smoke corpus has.
-    assert {"phone", "word", "phone frame", "intent"} <= probed
-    assert "error rate" in set(scores["measure"])
-    assert not scores["model"].str.contains(str(tmp_path)).any()
+    assert set(scores["condition"]) == {*CONDITIONS, *REFERENCES}
+    assert {"phone_classification", "word_cca", "phone_recognition"} <= set(scores["outcome"])
+    claims, _ = read_table(folder / "claims.parquet")
+    assert list(claims["claim"]) == [1, 2]
+    (own,) = [each for each in experiment_tables(tmp_path) if each.corpus != "LibriSpeech"]
+    assert set(own.by_seed("phone_recognition")["condition"]) == set(CONDITIONS)
+    assert summary(own)["seeds"] == 1
     training, _ = read_table(folder / "training.parquet")
     assert set(training["condition"]) == set(CONDITIONS)
     both = training.groupby("condition")["resolution"].nunique()
@@ -90,13 +82,13 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
 def test_units_of_a_model_are_computed_once_and_shared(tmp_path, monkeypatch):
     monkeypatch.setenv("MULTIRES_CACHE", str(tmp_path / "cache"))
     first = SIZES["smoke"]
-    _, material = train.load_material_of("embedded", None, first, "cpu", False)
+    _, _, material = train.load_material_of("synthetic", None, first, "cpu", False)
     (teacher,) = train.train_all(material, first, ["hubert"], [3], tmp_path / "a" / "models", progress=False)
     size = replace(first, targets=Targets(str(teacher), "encoder.0.1"))
     found = train.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
     (path,) = found
-    assert load_checkpoint(path).key == "embedded/multi+aux-3"
-    assert read_header(path)["units"] == "embedded/hubert-3 encoder.0.1"
+    assert load_checkpoint(path).key == "synthetic/multi+aux-3"
+    assert read_header(path)["units"] == "synthetic/hubert-3 encoder.0.1"
     monkeypatch.setattr(train, "_labeller", lambda *_: pytest.fail("units computed twice"))
     train.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
 
@@ -109,7 +101,7 @@ def test_workers_train_the_same_models_as_one_process(tmp_path, monkeypatch):
     size = replace(
         smoke, recipe=replace(smoke.recipe, warm_steps=0, unmasked_weight=1.0), shape={**LOG_MEL_SHAPE, **narrow}
     )
-    _, material = train.load_material_of("embedded", None, size, "cpu", False)
+    _, _, material = train.load_material_of("synthetic", None, size, "cpu", False)
     conditions = ["hubert", "multi+aux"]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -138,13 +130,3 @@ def test_wrong_parameters_stop_at_once(change, words, tmp_path):
 def test_the_command_line_says_what_is_wrong(tmp_path):
     with pytest.raises(SystemExit, match="read from a folder"):
         main(["--corpus", "librispeech", "--out", str(tmp_path)])
-
-
-def test_tables_hold_no_missing_scores():
-    table = pd.DataFrame(
-        [{"condition": "multi", "seed": 0, "layer": layer, "stage": "probe", "measure": "accuracy", "view": "phone",
-          "trial": pd.NA, "value": value} for layer, value in (("encoder.0.0", 0.2), ("middle.0", 0.4), ("weighted sum", 0.5))]
-    )  # fmt: skip
-    found = run.headline(table).set_index("score")["value"]
-    assert found.to_dict() == {TASKS: 0.5, "phone accuracy, weighted sum": 0.5, "phone accuracy, best layer": 0.4}
-    assert torch.isfinite(torch.tensor(found.to_numpy())).all()

@@ -12,7 +12,7 @@ from multires.training.records import training_log
 def test_a_model_is_trained_and_can_be_named(tmp_path, capsys, monkeypatch):
     path = train_one("multi+aux", size="smoke", steps=4, seed=3, out=tmp_path, progress=False)
     assert "1 models of about" in capsys.readouterr().out
-    assert path == tmp_path / "embedded" / "single" / "models" / "multi+aux-3.safetensors"
+    assert path == tmp_path / "synthetic" / "single" / "models" / "multi+aux-3.safetensors"
     log = training_log(path)
     assert log["step"].max() == 4
     assert set(log["frame_period"]) == {0.02, 0.04}
@@ -32,7 +32,7 @@ def test_an_estimate_trains_nothing(tmp_path, capsys):
     ("arguments", "message"),
     [
         ({"condition": "stereo"}, "unknown condition 'stereo': choose one of hubert, mono, "),
-        ({"corpus": "radio"}, "unknown corpus 'radio': choose one of embedded, librispeech"),
+        ({"corpus": "radio"}, "unknown corpus 'radio': choose one of synthetic, librispeech"),
         ({"size": "huge"}, "unknown size 'huge': choose one of "),
         ({"corpus": "librispeech"}, "corpus 'librispeech' is read from a folder"),
         ({"corpus": "librispeech", "data": "/no/such"}, "/no/such"),

@@ -14,7 +14,7 @@ from multires.models import load_model
 
 @pytest.fixture(scope="module")
 def corpus():
-    return load_corpus("embedded", None, seed=0, hours=0.02, progress=False)
+    return load_corpus("synthetic", None, seed=0, hours=0.02, progress=False)
 
 
 def test_the_sample_gives_every_speaker_one_utterance_before_a_second(corpus):

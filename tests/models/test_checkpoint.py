@@ -260,10 +260,10 @@ def test_converting_gives_the_same_model(narrow, speech, tmp_path):
 
 
 def test_own_files_keep_what_they_are(tmp_path):
-    path = save_model(build_model("multi", "small"), tmp_path / "x.safetensors", corpus="embedded")
+    path = save_model(build_model("multi", "small"), tmp_path / "x.safetensors", corpus="synthetic")
     model = load_checkpoint(path)
     assert (model.key, model.trained) == ("untrained/multi-small", False)
-    assert read_header(path)["corpus"] == "embedded"
+    assert read_header(path)["corpus"] == "synthetic"
 
 
 def test_other_safetensors_are_refused(tmp_path):

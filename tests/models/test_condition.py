@@ -69,7 +69,7 @@ def test_the_table_says_what_is_expected_and_what_would_confirm_it():
         assert table.cell[key] == f"{cell} (expected)"
         assert expected_cells()[key] == cell
     assert table.confirmed_by["b4-a"] == "label_rate_ratios [1, 2] and use_single_prediction true in its cfg"
-    assert table.cell["embedded/mono+aux-0"] == "mono+aux"
+    assert table.cell["librispeech/mono+aux-0"] == "mono+aux"
     assert table.cell["b8-c"] == ""
     assert table.cell["untrained/multi-small"] == ""
 

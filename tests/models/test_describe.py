@@ -14,11 +14,10 @@ from multires.models.registry import shipped
 
 
 def test_a_shipped_model():
-    found = describe_model("embedded/multi+aux-0")
+    found = describe_model("librispeech/multi+aux-0")
     assert found.facts["cell"] == "multi+aux"
     assert "use_single_prediction false" in found.facts["evidence"]
-    assert found.facts["receptive field"] == "25 ms (400 samples)"
-    digest = hashlib.sha256(shipped()["embedded/multi+aux-0"].read_bytes()).hexdigest()
+    digest = hashlib.sha256(shipped()["librispeech/multi+aux-0"].read_bytes()).hexdigest()
     assert found.facts["digest"] == f"sha256:{digest} (of the file)"
     assert found.facts["licence"].startswith("MIT")
     layers = found.layers.set_index("layer")
@@ -31,6 +30,7 @@ def test_a_file_of_one_s_own(tmp_path):
     found = describe_model(str(path))
     assert (found.facts["trained"], found.facts["cell"]) == ("no, random weights", "hubert (untrained)")
     assert found.facts["licence"] == "unknown"
+    assert found.facts["receptive field"] == "25 ms (400 samples)"
     assert found.facts["parameters"].startswith(
         f"{sum(p.numel() for p in build_model('hubert', 'small').parameters()):,}"
     )

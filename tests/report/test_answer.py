@@ -18,7 +18,7 @@ def tables(
 ):
     effects = pd.DataFrame([
         {"outcome": "phone_classification", "score": "phone classification", "estimand": key, "value": 0.0, "low": -0.015,
-         "high": 0.025, "interest": 0.009, "speakers": speakers}
+         "high": 0.025, "interest": 0.009, "speakers": speakers, "group": "tasks", "primary": True, "region": "undecided"}
         for key in ("auxiliary", "downsampling", "control")
     ])  # fmt: skip
     training = pd.DataFrame(
@@ -26,7 +26,9 @@ def tables(
     )
     claims = pd.DataFrame({"claim": [1, 2], "verdict": [first, second]})
     gate = pd.DataFrame({"carries": [carries]})
-    return ExperimentTables(corpus, pd.DataFrame(), training, effects, gate, claims, {"corpus_hours": 7.25})
+    return ExperimentTables(
+        corpus, pd.DataFrame(), training, effects, gate, pd.DataFrame(), claims, {"corpus_hours": 7.25}
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_models_that_did_not_learn_are_said_to_show_nothing():
 def test_what_is_missing_is_said():
     assert "could not be measured" in answer([tables()], COSTS.iloc[:0])
     assert "cannot say" in answer([], COSTS)
-    synthetic, real = tables(corpus="embedded"), tables()
+    synthetic, real = tables(corpus="synthetic"), tables()
     assert leading([synthetic, real]) is leading([real, synthetic]) is real
     assert leading([synthetic]) is synthetic
     assert leading([]) is None

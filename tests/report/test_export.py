@@ -64,7 +64,7 @@ def test_every_section_is_written_in_every_form(run, tmp_path):
         assert len(kept) == len(table)
         np.testing.assert_allclose(kept["value"], table["value"].astype(float), rtol=1e-12)
         source = json.loads((place / f"{name}.json").read_text())
-        assert source["profile"] == "embedded"
+        assert source["profile"] == "synthetic"
         assert source["rows"] == len(table)
         assert section.title.split(",")[0] in told
         tex = (place / f"{name}.tex").read_text()
@@ -101,7 +101,7 @@ def test_what_a_report_cannot_do_is_said(run, tmp_path):
 def test_on_a_full_disk_each_file_of_a_report_is_whole_or_as_it_was(tmp_path, monkeypatch):
     """Past a limit on file size the kernel refuses to write, as it does on a full disk."""
     table = pd.DataFrame({"model": ["multi"] * 5_000, "value": np.random.default_rng(0).random(5_000)})
-    result = Result(table, {"profile": "embedded"}, tmp_path / "table.parquet")
+    result = Result(table, {"profile": "synthetic"}, tmp_path / "table.parquet")
 
     def draw(shown, *_names):
         figure = Figure()
@@ -110,7 +110,7 @@ def test_on_a_full_disk_each_file_of_a_report_is_whole_or_as_it_was(tmp_path, mo
 
     section = Section("Scores", lambda _: result, {"scores": draw}, lambda given: given.head(3))
     monkeypatch.setattr(export, "SECTIONS", {"scores": section})
-    named = SimpleNamespace(profile=SimpleNamespace(name="embedded", models=("multi",)), seed=0, progress=False)
+    named = SimpleNamespace(profile=SimpleNamespace(name="synthetic", models=("multi",)), seed=0, progress=False)
     named.corpus = SimpleNamespace(name="synthetic")
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     for kind in FORMATS:

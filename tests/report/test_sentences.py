@@ -1,5 +1,7 @@
 """Sentences on small tables: the numbers in them are those of the table."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -163,11 +165,11 @@ def test_agreement_is_a_rank_correlation_of_trained_layers_and_of_untrained_ones
 
 def test_models_are_named_with_their_training():
     assert sentences.models(cca_table()) == "two untrained models"
-    mixed = cca_table().replace({"model": {"untrained/multi-small": "embedded/multi-0"}})
+    mixed = cca_table().replace({"model": {"untrained/multi-small": "synthetic/multi-0"}})
     mixed["trained"] = mixed["condition"] == "multi"
     assert sentences.models(mixed) == "one small model trained on synthetic speech, one untrained"
     many = pd.concat(
-        [cca_table(trained=True).assign(model=f"embedded/{name}-0") for name in ("mono", "mono+aux", "multi")]
+        [cca_table(trained=True).assign(model=f"synthetic/{name}-0") for name in ("mono", "mono+aux", "multi")]
     )
     assert sentences.models(many) == "three small models trained on synthetic speech"
 
@@ -257,7 +259,7 @@ def tables(verdicts=("nothing to attribute at this scale", "supports"), *, gain=
     })  # fmt: skip
     training = pd.DataFrame({"condition": "mono", "seed": range(6)})
     claims = pd.DataFrame({"claim": [1, 2], "verdict": verdicts})
-    return ExperimentTables("toy", pd.DataFrame(), training, effects, gate, claims, {}, note="A note.")
+    return ExperimentTables("toy", pd.DataFrame(), training, effects, gate, pd.DataFrame(), claims, {})
 
 
 def test_the_experiment_is_told_by_gates_verdicts_and_effects():
@@ -269,7 +271,6 @@ def test_the_experiment_is_told_by_gates_verdicts_and_effects():
     assert "**Claim 1: nothing to attribute at this scale.**" in text
     assert "word CCA +0.001 [-0.010, +0.012], equivalent at ±0.030" in text
     assert "Untrained models show an effect of downsampling too on phone classification, word CCA." in text
-    assert text.endswith("A note.")
     assert "on phone classification (" in sentences.experiment(tables(gain="gain"))
     assert "no size is of interest" in sentences.experiment(tables(interest=float("nan")))
     weak = tables()
@@ -296,6 +297,26 @@ def test_the_finding_is_one_sentence_that_follows_the_verdicts(verdicts, words):
     assert text.count(". ") == 0
 
 
+def test_the_finding_says_what_the_loss_does_to_words_where_all_outcomes_agree():
+    found = tables()
+    row = found.effects[found.effects["group"].eq("words")].iloc[0]
+    shown = {"estimand": "auxiliary", "region": "superior", "value": 0.05, "low": 0.04, "high": 0.06}
+    grown = pd.DataFrame([{**row, **shown}, {**row, **shown, "score": "word MI, middle block"}])
+    text = sentences.finding(replace(found, effects=pd.concat([found.effects, grown])))
+    assert "The auxiliary loss raises what the middle layers say about words" in text
+    assert "(word CCA +0.050 [+0.040, +0.060], word MI +0.050 [+0.040, +0.060])" in text
+    grown.loc[1, "region"] = "undecided"
+    assert "raises" not in sentences.finding(replace(found, effects=pd.concat([found.effects, grown])))
+
+
+def test_a_model_that_does_worse_is_said_to():
+    found = tables()
+    found.effects.loc[found.effects["estimand"].eq("control"), ["value", "low", "high"]] = [-0.03, -0.04, -0.02]
+    assert "MR-HuBERT does worse than HuBERT (phone classification, -0.030 [-0.040, -0.020])" in sentences.finding(
+        found
+    )
+
+
 def test_published_checkpoints_are_described_with_what_they_cannot_show():
     rows = [
         {"outcome": "word_cca", "score": "word CCA", "primary": True, "estimand": key, "value": 0.02, "low": 0.01, "high": 0.03}
@@ -310,20 +331,20 @@ def test_published_checkpoints_are_described_with_what_they_cannot_show():
 
 def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
     rows = [
-        {"model": f"{condition}/0", "condition": condition, "layer_index": depth, "block": block, "trained": trained,
-         "measure": measure, "stage": "cca", "view": "word", "trial": None, "value": value}
-        for condition, trained, depth, block, measure, value in [
-            ("mono", True, 1, "middle", "pwcca", 0.2), ("mono+aux", True, 1, "middle", "pwcca", 0.4),
-            ("multi", True, 1, "middle", "pwcca", 0.1), ("multi", True, 0, "encoder.0", "pwcca", 0.9),
-            ("untrained multi", False, 1, "middle", "pwcca", 0.05), ("multi", True, 1, "middle", "shuffled", 0.01),
+        {"condition": condition, "seed": 0, "layer": block, "layer_index": depth, "block": block, "frame_period": 0.02,
+         "form": form, "labels": labels, "correct": correct, "total": 100.0, "outcome": "word_cca", "role": "test",
+         "speaker": "a"}
+        for condition, depth, block, form, labels, correct in [
+            ("mono", 1, "middle", "averaged", "true", 20.0), ("mono+aux", 1, "middle", "averaged", "true", 40.0),
+            ("mono", 1, "middle", "decimated", "true", 99.0), ("multi", 1, "middle", "native", "true", 10.0),
+            ("multi", 0, "encoder.0", "averaged", "true", 90.0), ("untrained multi", 1, "middle", "native", "true", 5.0),
+            ("multi", 1, "middle", "native", "shuffled", 1.0),
         ]
     ]  # fmt: skip
     nothing = pd.DataFrame()
-    tables = ExperimentTables("embedded", pd.DataFrame(rows), nothing, nothing, nothing, nothing, {})
-    text = sentences.layers_by_corpus([tables], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA")
-    assert "on synthetic speech with words 0.10 and 0.30" in text
-    assert "best layer of all 0.90, untrained at most 0.05, shuffled at most 0.01" in text
-    alone = ExperimentTables("embedded", pd.DataFrame(rows[:2]), nothing, nothing, nothing, nothing, {})
-    assert "No experiment" in sentences.layers_by_corpus(
-        [alone], stage="cca", measure="pwcca", shuffled="shuffled", name="CCA"
-    )
+    tables = ExperimentTables("LibriSpeech", pd.DataFrame(rows), nothing, nothing, nothing, nothing, nothing, {})
+    text = sentences.outcome_layers([tables], "word_cca")
+    assert "on LibriSpeech 0.100 with downsampling and 0.300 without" in text
+    assert "best layer of all 0.900, untrained at most 0.050, shuffled labels at most 0.010" in text
+    alone = ExperimentTables("LibriSpeech", pd.DataFrame(rows[:2]), *(nothing,) * 5, {})
+    assert "No experiment" in sentences.outcome_layers([alone], "word_cca")

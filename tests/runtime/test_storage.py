@@ -203,10 +203,10 @@ def test_a_run_in_a_bucket_has_the_tables_of_a_local_one(bucket, tmp_path):
         "hours": 0.02, "frames": 200, "models": "untrained/mono-small", "layers": "conv,middle.0", "views": "mel,phone",
         "folds": 4, "trials": 1, "resamples": 20, "word_instances": 2, "progress": False,
     }  # fmt: skip
-    found = stages.cca(open_run("embedded", workspace=f"{bucket}/run", **settings))
-    local = stages.cca(open_run("embedded", workspace=tmp_path, **settings))
+    found = stages.cca(open_run("synthetic", workspace=f"{bucket}/run", **settings))
+    local = stages.cca(open_run("synthetic", workspace=tmp_path, **settings))
     assert found.table.equals(local.table)
-    again = stages.cca(open_run("embedded", workspace=f"{bucket}/run", **settings))
+    again = stages.cca(open_run("synthetic", workspace=f"{bucket}/run", **settings))
     assert again.source["date"] == found.source["date"], "read, not made again"
 
 

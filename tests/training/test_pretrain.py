@@ -429,7 +429,7 @@ def test_a_waveform_encoder_that_is_not_trained_gives_its_frames_once(data, tmp_
 @pytest.mark.slow
 def test_a_small_model_learns(tmp_path):
     """Masked units of unseen speakers are recognised well above what the most frequent unit alone would give."""
-    corpus = load_corpus("embedded", hours=0.2, cache=tmp_path / "cache", progress=False)
+    corpus = load_corpus("synthetic", hours=0.2, cache=tmp_path / "cache", progress=False)
     speech, other = (load_speech(corpus, [split], progress=False) for split in ("train", "evaluation"))
     labeller = cepstral_units(speech, 20, seed=0, progress=False)
     units, theirs = labeller(speech, progress=False), labeller(other, progress=False)

@@ -13,7 +13,7 @@ from multires.corpus.files import readable
 from multires.corpus.folder import WHOLE
 from multires.corpus.roles import EVALUATION, TRAIN
 from multires.errors import MultiresError
-from multires.profiles import PROFILES, Profile, get_profile, setting, text_parameter
+from multires.profiles import PROFILES, SHIPPED, Profile, get_profile, setting, text_parameter
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _NONE = Found("folder", ())
 
 
 def data_folder(profile: Profile, data: Any) -> Path | None:
-    """The folder of a run's corpus; None for speech that is synthesized.
+    """The folder of a run's corpus; None for speech that comes with the package or is synthesized.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def data_folder(profile: Profile, data: Any) -> Path | None:
     """
     given = text_parameter("data", data)
     if not given:
-        if profile.corpus == "embedded":
+        if profile.corpus in SHIPPED:
             return None
         if profile.downloads:
             return corpus_folder()
@@ -46,8 +46,8 @@ def data_folder(profile: Profile, data: Any) -> Path | None:
 def speech_profile(name: str, data: Any, **overrides: Any) -> Profile:
     """A profile that reads the speech it is given.
 
-    A folder that is given to a profile of synthetic speech is read, with the settings that profile librispeech has for
-    real speech. Splits that are not named are found by their names, as in ``train`` and ``test``; a corpus without such
+    A folder that is given to a profile that needs none is read, with the settings that profile librispeech has for
+    folders. Splits that are not named are found by their names, as in ``train`` and ``test``; a corpus without such
     splits is divided by speaker.
 
     Raises
@@ -63,9 +63,9 @@ def speech_profile(name: str, data: Any, **overrides: Any) -> Profile:
     if not folder.is_dir():
         raise MultiresError(f"data: there is no folder {readable(folder)}")
     named = {setting(key) for key, value in overrides.items() if value is not None and value != ""}
-    if profile.corpus == "embedded":
+    if profile.corpus in SHIPPED:
         if "corpus" in named:
-            raise MultiresError("corpus 'embedded' is synthesized and reads no folder: leave data out, or the corpus")
+            raise MultiresError(f"corpus {profile.corpus!r} reads no folder: leave data out, or the corpus")
         found = detect(folder)
         profile = _on_real_speech(profile, found, named)
         logger.info("data: %s is read as %s", readable(folder), _described(found))

@@ -35,7 +35,7 @@ from multires.models.hooked import Hooked
 from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import check_cells, published
-from multires.profiles import Profile, positive_integer, text_parameter
+from multires.profiles import DEFAULT, Profile, positive_integer, text_parameter
 from multires.results import provenance, read_table, write_table
 from multires.runtime import storage
 from multires.runtime.digest import code_digest
@@ -350,7 +350,7 @@ class Run:
 
 
 def open_run(
-    profile: str = "embedded",
+    profile: str = DEFAULT,
     *,
     data: str | Path | None = None,
     seed: int = 0,
@@ -368,10 +368,10 @@ def open_run(
     Parameters
     ----------
     profile
-        embedded, librispeech or paper (see `multires.profiles`).
+        librispeech-sample, synthetic, librispeech or paper (see `multires.profiles`).
     data
-        The folder of the corpus. embedded needs none, and reads one that is given with the settings of librispeech;
-        paper downloads what it needs if none is given, and states its size beforehand.
+        The folder of the corpus. librispeech-sample and synthetic need none, and read one that is given with the settings
+        of librispeech; paper downloads what it needs if none is given, and states its size beforehand.
     seed
         Of synthesis, sampling, clusters, probes and bootstraps.
     workspace

@@ -15,7 +15,7 @@ from multires.analysis import stages
 from multires.analysis.run import ACOUSTIC, Result, Run, open_run
 from multires.errors import MultiresError, choose
 from multires.models.registry import published, shipped, untrained
-from multires.profiles import once
+from multires.profiles import DEFAULT, once
 from multires.results import provenance, write_table
 
 MEASURES: dict[str, Callable[[Run], Result]] = {
@@ -70,7 +70,7 @@ def sweep(
     seeds: Sequence[int] = (0, 1, 2),
     measures: Sequence[str] = ("cca", "mi", "probe"),
     *,
-    profile: str = "embedded",
+    profile: str = DEFAULT,
     workspace: str | Path = "workspace",
     progress: bool = True,
     **options: Any,

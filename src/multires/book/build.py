@@ -27,6 +27,7 @@ import multires
 from multires.book.check import check_pages, postprocess
 from multires.book.notebooks import checkout
 from multires.errors import MultiresError
+from multires.profiles import DEFAULT, PROFILES
 from multires.runtime.digest import code_digest
 from multires.runtime.storage import make_marked
 
@@ -54,7 +55,7 @@ class LocalKernelManager(AsyncKernelManager):
 
 
 def build_book(
-    profile: str = "embedded",
+    profile: str = DEFAULT,
     data: str | Path | None = None,
     seed: int = 0,
     workspace: str | Path = "workspace",
@@ -441,7 +442,7 @@ def _make_folder(folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Build the book, or only check its pages, and print the page to open."""
     parser = argparse.ArgumentParser(prog="python -m multires.book", description=__doc__)
-    parser.add_argument("--profile", default="embedded", help="embedded, librispeech or paper")
+    parser.add_argument("--profile", default=DEFAULT, help=", ".join(PROFILES))
     parser.add_argument("--data", default="", help="folder of the corpus, for profiles that need one")
     parser.add_argument("--seed", default="0", help="whole number from which all randomness comes")
     parser.add_argument("--workspace", default="workspace", help="folder for features, tables and models")

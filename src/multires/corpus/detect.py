@@ -87,7 +87,7 @@ def training_corpus(corpus: str, data: str | Path | Sequence[str | Path] | None)
     MultiresError
         If the folder does not hold LibriSpeech, which is the only corpus of files that training reads.
     """
-    if not data or corpus != "embedded":
+    if not data or corpus != "synthetic":
         return corpus
     for folder in (data,) if isinstance(data, str | Path) else data:
         place = Path(folder).expanduser()

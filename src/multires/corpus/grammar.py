@@ -1,4 +1,4 @@
-"""Sentences for the embedded corpus: a small grammar of household English with controlled word counts."""
+"""Sentences for the synthetic corpus: a small grammar of household English with controlled word counts."""
 
 from __future__ import annotations
 

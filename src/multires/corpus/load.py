@@ -1,4 +1,4 @@
-"""Loads any of the kinds of corpus."""
+"""Loads any kind of corpus."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from multires.corpus.folder import load_folder
 from multires.corpus.librispeech import load_librispeech
 from multires.corpus.sample import NAME, load_sample
 from multires.corpus.spread import spread
-from multires.corpus.synthetic import load_embedded
+from multires.corpus.synthetic import load_synthetic
 from multires.corpus.utterance import Corpus
 from multires.errors import MultiresError, choose
+from multires.profiles import present_name
 
-KINDS = ("embedded", "librispeech", "folder", NAME)
+KINDS = (NAME, "synthetic", "librispeech", "folder")
 
 
 def load_corpus(
-    kind: str = "embedded",
+    kind: str = NAME,
     root: str | Path | None = None,
     *,
     splits: Sequence[str] | str | None = None,
@@ -35,23 +36,23 @@ def load_corpus(
     Parameters
     ----------
     kind
-        ``embedded``: synthetic speech with exact times, made on first use; ``librispeech``: LibriSpeech's layout;
-        ``folder``: audio files with alignments or text beside them; ``librispeech-sample``: half an hour of read speech
-        that comes with the package.
+        ``librispeech-sample``: half an hour of read speech that comes with the package; ``synthetic``: speech with exact
+        times, synthesized on first use; ``librispeech``: LibriSpeech's layout; ``folder``: audio files with alignments
+        or text beside them.
     root
         The folder to read; for ``librispeech`` and ``folder`` only.
     splits
-        Which parts: ``train`` and ``evaluation`` for ``embedded``; LibriSpeech's own, such as ``dev-clean``; the first
+        Which parts: ``train`` and ``evaluation`` where no folder is read; LibriSpeech's own, such as ``dev-clean``; the first
         level of sub-folders for ``folder``. All that are there when not given.
     alignments
         The folder of TextGrids. For ``librispeech``, ``alignments`` in or beside `root` when not given; for ``folder``,
         those beside the audio.
     seed
-        For ``embedded``: the same seed gives the same samples.
+        For ``synthetic``: the same seed gives the same samples.
     hours
-        For ``embedded``: how much in all (0.6 when not given); half is for evaluation, but at most 0.6 hours.
+        For ``synthetic``: how much in all (0.6 when not given); half is for evaluation, but at most 0.6 hours.
     cache
-        Where ``embedded`` speech and forced alignments are kept; else the variable MULTIRES_CACHE, else the user's
+        Where ``synthetic`` speech and forced alignments are kept; else the variable MULTIRES_CACHE, else the user's
         cache folder.
     limit
         At most this many utterances a split, spread over its speakers.
@@ -65,15 +66,16 @@ def load_corpus(
     MultiresError
         Where the kind or a split is unknown, a folder is missing, or nothing in it can be used.
     """
+    kind = present_name("corpus", kind)
     kind = choose("corpus", kind, KINDS)
     wanted = (splits,) if isinstance(splits, str) else splits
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise MultiresError(f"limit {limit!r} is not a number of utterances: give a whole number from 1 up")
-    if kind in ("embedded", NAME):
+    if kind in (NAME, "synthetic"):
         if kind == NAME:
             corpus = load_sample(splits=wanted)
         else:
-            corpus = load_embedded(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
+            corpus = load_synthetic(splits=wanted, seed=seed, hours=hours, cache=cache, progress=progress)
         if limit is None:
             return corpus
         fingerprint = f"{corpus.fingerprint}-{limit}"

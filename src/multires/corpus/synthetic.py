@@ -1,4 +1,4 @@
-"""The embedded corpus: synthetic speech by many speakers, with exact times, made from a seed."""
+"""The synthetic corpus: speech by many speakers, with exact times, made from a seed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Speaker:
     variant: str
 
 
-def load_embedded(
+def load_synthetic(
     *,
     splits: Sequence[str] | None = None,
     seed: int = 0,
@@ -93,7 +93,7 @@ def load_embedded(
         skipped += [(name, reason) for name, reason in manifest["skipped"]]
         prints.append(manifest["fingerprint"])
     return Corpus(
-        name="embedded",
+        name="synthetic",
         utterances=tuple(utterances),
         skipped=tuple(skipped),
         parts_of_speech=PARTS_OF_SPEECH,
@@ -117,7 +117,7 @@ def _speakers(split: str) -> list[_Speaker]:
 def _find_or_make(split: str, seed: int, count: int, folder: Path, progress: bool) -> Path:
     """The folder that holds a split's shards and manifest; it is made if it is not there yet."""
     key = f"v{VERSION}-{LAYOUT}-espeak{metadata.version('espeakng-loader')}-{split}-seed{seed}-{count}"
-    target = folder / f"embedded-{key}"
+    target = folder / f"synthetic-{key}"
     if (target / "manifest.json").exists():
         return target
     try:

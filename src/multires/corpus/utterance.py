@@ -50,7 +50,7 @@ class Utterance:
     words, phones
         In order of time, or None where there is no alignment. `phones` includes silences.
     attributes
-        Further facts by name, such as the intent of an embedded sentence.
+        Further facts by name, such as the intent of a synthetic sentence.
     digest
         Of the audio file's bytes; empty for speech that is not read from a file of its own.
     """
@@ -87,7 +87,7 @@ class Corpus:
     Attributes
     ----------
     name
-        Such as ``embedded`` or ``librispeech``; every figure shows it.
+        Such as ``synthetic`` or ``librispeech``; every figure shows it.
     utterances
         All that can be read, aligned or not.
     skipped

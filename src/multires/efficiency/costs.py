@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from multires.experiment.earlier import CELLS, LEVEL, TASKS, cell_means
+from multires.experiment.plan import CONDITIONS, PLAN
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -125,7 +125,7 @@ def conclusion(table: pd.DataFrame) -> str:
     )
 
 
-def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str = TASKS) -> pd.DataFrame:
+def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str = "") -> pd.DataFrame:
     """Cost beside quality: what each condition of the experiment scores, and what its architecture costs here.
 
     Parameters
@@ -134,10 +134,9 @@ def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str
         Of efficiency. The cost is the measured time over the control's at the longest duration at which every
         architecture has one, or the counted one where times are withheld.
     scores
-        By corpus, one number a model: columns condition, seed, score, value (`multires.experiment.scoring.headline` of the
-        experiment's scores).
+        By corpus, one number a model: columns condition, seed, score, value (`ExperimentTables.by_seed`).
     score
-        Which of the scores.
+        Which of the scores; the first by default.
 
     Returns
     -------
@@ -149,13 +148,17 @@ def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str
     costs, basis, duration = _costs(table)
     found = []
     for corpus, numbers in scores.items():
-        chosen = (numbers["score"] == score) & numbers["condition"].isin([*CELLS, "hubert"])
-        for cell in _records(cell_means(numbers[chosen])):
+        if numbers.empty:
+            continue
+        name = score or str(numbers["score"].iloc[0])
+        chosen = (numbers["score"] == name) & numbers["condition"].isin(CONDITIONS)
+        cells = numbers[chosen].groupby("condition")["value"].agg(value="mean", deviation="std", n="size").reset_index()
+        for cell in _records(cells):
             n = int(cell["n"])
-            reach = stats.t.ppf(0.5 + LEVEL / 2, n - 1) * cell["deviation"] / np.sqrt(n) if n > 1 else float("nan")
+            reach = stats.t.ppf(0.5 + PLAN.level / 2, n - 1) * cell["deviation"] / np.sqrt(n) if n > 1 else float("nan")
             cost, low, high = costs[cell["condition"].removesuffix("+aux")]
             found.append({
-                "corpus": corpus, "condition": cell["condition"], "score": score, "value": cell["value"],
+                "corpus": corpus, "condition": cell["condition"], "score": name, "value": cell["value"],
                 "low": cell["value"] - reach, "high": cell["value"] + reach, "n": n,
                 "cost": cost, "cost_low": low, "cost_high": high, "basis": basis, "duration": duration,
             })  # fmt: skip

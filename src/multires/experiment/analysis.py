@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from multires.experiment.contrasts import Chosen, OutcomeEffects, OutcomeScores
 from multires.experiment.decisions import UNDECIDED, Effect, regions
 from multires.experiment.plan import CONDITIONS, PLAN, REFERENCES, Plan
 from multires.experiment.statistics import CrossedInterval
+
+_LOG = logging.getLogger(__name__)
 
 SCORE_COLUMNS = (
     "outcome", "condition", "seed", "role", "layer", "form", "labels", "candidate", "speaker", "correct", "total",
@@ -74,6 +77,11 @@ def analyse(scores: pd.DataFrame, training: pd.DataFrame, plan: Plan = PLAN) -> 
     for outcome in plan.outcomes:
         part = rows[rows["outcome"] == outcome.key]
         if part.empty:
+            continue
+        if absent := {"development", "test"} - set(part["role"]):
+            if outcome.key == plan.gates.learned_outcome:
+                raise MultiresError(f"{outcome.key}: no {sorted(absent)[0]} speaker has been scored")
+            _LOG.warning("%s is left out: no %s speaker has been scored", outcome.name, " or ".join(sorted(absent)))
             continue
         arrays, candidates, left_out[outcome.key] = arrange(part, outcome.key)
         picked[outcome.key] = contrasts.choose_layers(arrays)

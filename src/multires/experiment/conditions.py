@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from multires.errors import choose
@@ -20,7 +20,7 @@ CONDITIONS: dict[str, tuple[str, bool]] = {
 """Architecture of each condition, and whether it has the auxiliary low-resolution loss."""
 
 CORPORA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "embedded": (("train",), ("evaluation",)),
+    "synthetic": (("train",), ("evaluation",)),
     "librispeech": (("train-clean-100",), ("test-other",)),
 }
 """Training and evaluation splits by corpus."""
@@ -60,7 +60,7 @@ class Size:
     targets
         Features whose clusters are predicted. All conditions and seeds predict the same units.
     evaluation
-        Fields of the profile that scores are measured with, and `recognition`, `recognition_steps`.
+        Fields of `multires.experiment.speakers.Settings`, and `utterances`, the most of each speaker.
     """
 
     recipe: Recipe
@@ -82,15 +82,12 @@ SIZES: dict[str, Size] = {
         {"width": 16, "heads": 2, "ffn": 16, "final_dim": 8, "conv_pos": 4, "conv_pos_groups": 2, "classes": 10,
          "convolutions": tuple((8, k, s) for k, s in ((10, 5), *((3, 2),) * 4, *((2, 2),) * 2))},
         hours=0.05,
-        evaluation={"hours": 0.05, "frames": 300, "trials": 1, "resamples": 50, "cluster_seeds": 1, "phone_clusters": 10,
-                    "word_clusters": 10, "word_instances": 2, "probe_instances": 150, "views": "phone",
-                    "recognition": 12, "recognition_steps": 5},
+        evaluation={"utterances": 4, "windows": 200, "clusters": 5, "steps": (5,)},
     ),
     "cpu": Size(
         Recipe(steps=3_125, batch_seconds=16, crop_seconds=5, learning_rate=3e-3, mask_probability=0.5,
                unmasked_weight=1.0, warm_steps=0, log_every=250, held_out_batches=8, precision="bfloat16"),
         LOG_MEL_SHAPE,
-        evaluation={"hours": 0.25, "frames": 6_000, "probe_instances": 8_000, "recognition": 150, "recognition_steps": 300},
     ),
     "gpu": Size(
         Recipe(steps=20_000, batch_seconds=240, warm_steps=1_500, log_every=200, held_out_batches=4), hours=10.0
@@ -105,3 +102,17 @@ def condition_config(condition: str, size: Size) -> ModelConfig:
     shape = {name: value for name, value in size.shape.items() if name != "classes"}
     single = architecture != "hubert" and not auxiliary
     return preset(architecture, "small", classes=size.recipe.classes, single_prediction=single, **shape)
+
+
+def changed(
+    size: Size,
+    *,
+    steps: int | None = None,
+    teacher: Targets | tuple[str, str] | None = None,
+    classes: int | None = None,
+) -> Size:
+    """A size with some of its recipe, or its targets, replaced."""
+    asked: dict[str, Any] = {"steps": steps, "classes": classes}
+    recipe = replace(size.recipe, **{name: value for name, value in asked.items() if value is not None})
+    targets = Targets(*teacher) if isinstance(teacher, tuple) else teacher
+    return replace(size, recipe=recipe, targets=targets or size.targets)

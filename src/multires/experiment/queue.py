@@ -1,8 +1,9 @@
-"""Training jobs of the controlled experiment, shared by several single-threaded processes."""
+"""Jobs of the controlled experiment, shared by several single-threaded processes."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -29,12 +30,12 @@ STATUS_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Job:
-    """One model to train.
+    """One model to train or to score.
 
     Attributes
     ----------
     name
-        Of the model's file, without its suffix, such as ``multi+aux-3``.
+        Of the file to be made, without its suffix, such as ``multi+aux-3``.
     condition, seed
         Condition and seed of the model.
     steps
@@ -43,18 +44,21 @@ class Job:
         Fields of the recipe in place of the experiment's own, for sensitivity runs.
     units
         The name of the prepared units that are predicted.
+    suffix
+        Of the file.
     """
 
     name: str
     condition: str
     seed: int
     steps: int
-    units: str
+    units: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
+    suffix: str = ".safetensors"
 
     def path(self, folder: Path) -> Path:
-        """The model's file."""
-        return folder / f"{self.name}.safetensors"
+        """The file to be made."""
+        return folder / f"{self.name}{self.suffix}"
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,10 @@ class Reporter:
             self._noted = now
 
 
-def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], object]) -> None:
-    """Train every job that no other process is training, in order, without waiting for the others.
+def work(jobs: Sequence[Job], folder: Path, do: Callable[[Job, Reporter], object]) -> None:
+    """Do every job that no other process is doing, in order, without waiting for the others.
 
-    A job is locked while it is trained; the operating system releases the lock when the process ends.
+    A job is locked while it is done; the operating system releases the lock when the process ends.
     """
     locks = folder / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -130,7 +134,7 @@ def work(jobs: Sequence[Job], folder: Path, train: Callable[[Job, Reporter], obj
             continue
         try:
             if not job.path(folder).exists():
-                train(job, Reporter(job, folder))
+                do(job, Reporter(job, folder))
         finally:
             lock.release()
 
@@ -189,7 +193,7 @@ def run_workers(
     missing = [job.name for job in jobs if not job.path(folder).exists()]
     if any(codes) and missing:
         failed = next(log for log, code in zip(logs, codes, strict=True) if code)
-        raise MultiresError(f"training of {', '.join(missing[:3])} failed; see {failed}; run again to continue")
+        raise MultiresError(f"{', '.join(missing[:3])} could not be made; see {failed}; run again to continue")
 
 
 def status_line(jobs: Sequence[Job], folder: Path) -> str:
@@ -198,8 +202,9 @@ def status_line(jobs: Sequence[Job], folder: Path) -> str:
     done = sum(state.state == "done" for state in states.values())
     running = {name: state for name, state in states.items() if state.state == "running"}
     shares = ", ".join(f"{name} {100 * state.step / state.steps:.0f} %" for name, state in running.items())
-    rate = sum(state.rate for state in running.values())
-    return f"{done} of {len(jobs)} models; {shares or 'starting'}; {rate:.0f} audio-seconds per second"
+    rate = sum(state.rate for state in running.values() if math.isfinite(state.rate))
+    speed = f"; {rate:.0f} audio-seconds per second" if rate else ""
+    return f"{done} of {len(jobs)} models; {shares or 'starting'}{speed}"
 
 
 def status_table(jobs: Sequence[Job], folder: Path) -> list[dict[str, object]]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
-from multires.experiment.conditions import CONDITIONS, CORPORA, SIZES, Size
+from multires.experiment.conditions import CONDITIONS, CORPORA, SIZES, Size, Targets, changed
 from multires.experiment.estimate import estimate
 from multires.experiment.train import load_material_of, train_all
+from multires.profiles import present_name
 
 
 def train_one(
     condition: str = "multi+aux",
-    corpus: str = "embedded",
+    corpus: str = "synthetic",
     *,
-    data: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     size: str | Size = "cpu",
     seed: int = 0,
     steps: int | None = None,
+    teacher: Targets | tuple[str, str] | None = None,
+    classes: int | None = None,
     out: str | Path = "experiment",
     device: str = "cpu",
     estimate_only: bool = False,
@@ -32,11 +35,13 @@ def train_one(
     condition
         One of `multires.experiment.run.CONDITIONS`.
     corpus, data
-        ``embedded``, or ``librispeech`` with the folder of the corpus.
+        ``synthetic``, or ``librispeech`` with the folder of the corpus.
     size
         One of `multires.experiment.run.SIZES`, or a `Size`.
-    steps
+    steps, classes
         In place of those of the size's recipe.
+    teacher
+        Model and layer whose clusters are predicted, in place of the size's targets.
     out
         The model is written to ``<out>/<corpus>/single/models``, apart from the experiment's own models.
     estimate_only
@@ -53,15 +58,14 @@ def train_one(
         For an unknown condition, corpus or size, or a folder that is missing or cannot be written.
     """
     choose("condition", condition, tuple(CONDITIONS))
-    choose("corpus", corpus, tuple(CORPORA))
+    corpus = choose("corpus", present_name("corpus", corpus), tuple(CORPORA))
     corpus = training_corpus(corpus, data)
     chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
-    if steps is not None:
-        chosen = replace(chosen, recipe=replace(chosen.recipe, steps=steps))
-    if corpus != "embedded" and not data:
+    chosen = changed(chosen, steps=steps, teacher=teacher, classes=classes)
+    if corpus != "synthetic" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
     folder = Path(out) / corpus / "single" / "models"
-    _, material = load_material_of(corpus, data, chosen, device, progress)
+    _, _, material = load_material_of(corpus, data, chosen, device, progress)
     print(estimate(material, chosen, [condition], [seed], device), flush=True)
     if estimate_only:
         return folder / f"{condition}-{seed}.safetensors"

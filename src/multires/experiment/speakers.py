@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from multires.measures.resolution import Frames, Matching, frame_spans, match_re
 from multires.measures.statistics import CCAStatistics
 from multires.measures.variates import VariateSums
 from multires.models.layers import Layer, LayeredModel
+
+_LOG = logging.getLogger(__name__)
 
 ROLES = ("fit", "development", "test")
 """Whose utterances are used: to fit probes, to choose layers, and to score."""
@@ -125,7 +128,11 @@ def score_model(
         heard = _listen(model.to(device).eval(), layers, speech, plan, device)
         for outcome in missing:
             rows = _score(outcome, layers, heard, middle, seed, settings, device)
-            table = pd.DataFrame(rows).assign(outcome=outcome.key, condition=condition, seed=seed)
+            if not rows:
+                _LOG.warning("%s: too little aligned speech to score %s; it is left out", condition, outcome.name)
+            table = pd.DataFrame(rows, columns=None if rows else list(SCORE_COLUMNS)).assign(
+                outcome=outcome.key, condition=condition, seed=seed
+            )
             table = table[[*SCORE_COLUMNS, *(name for name in table if name not in SCORE_COLUMNS)]]
             written = paths[outcome.key].with_name(f".{paths[outcome.key].name}.{os.getpid()}")
             table.to_parquet(written)
@@ -196,6 +203,9 @@ def _score(
     settings: Settings,
     device: str,
 ) -> list[dict[str, Any]]:
+    about_words = outcome.group == "words" or outcome.key == "word_classification"
+    if about_words and len(set(heard["fit"].word_labels)) < 2:
+        return []
     if outcome.candidates == "weighted sum":
         return _recognition(layers, heard, seed, settings, device)
     functions: dict[str, Callable[[Layer, str], list[dict[str, Any]]]] = {

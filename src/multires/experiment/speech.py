@@ -58,7 +58,7 @@ def assign_roles(speakers: Iterable[tuple[str, str]]) -> Roles:
     clean = sorted(by_split.get("test-clean", ()), key=_number)
     held_out = clean[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     train = by_split.get("train-clean-100", set())
-    others = sorted(train - set(TRAINING_SPEAKERS), key=lambda s: hashlib.sha256(f"speaker {s}".encode()).hexdigest())
+    others = sorted(train - set(TRAINING_SPEAKERS), key=_digest)
     tests = round(TEST_SHARE * len(others))
     develop = tests + round(DEVELOPMENT_SHARE * len(others))
     return Roles(
@@ -67,6 +67,33 @@ def assign_roles(speakers: Iterable[tuple[str, str]]) -> Roles:
         development=tuple(sorted(others[tests:develop], key=_number)),
         test=tuple(sorted({*others[:tests], *by_split.get("test-other", ())}, key=_number)),
     )
+
+
+def assign_evaluation(speakers: Iterable[tuple[str, str]], training: Sequence[str]) -> Roles:
+    """Roles of (split, speaker) pairs of a corpus with training splits: evaluation speakers are divided by a digest.
+
+    At least one evaluation speaker has each role.
+
+    Raises
+    ------
+    MultiresError
+        If there are fewer than three evaluation speakers, or none to train on.
+    """
+    pairs = set(speakers)
+    trained = {speaker for split, speaker in pairs if split in training}
+    others = sorted({speaker for _, speaker in pairs} - trained, key=_digest)
+    if len(others) < 3 or not trained:
+        raise MultiresError(
+            f"{len(trained)} training and {len(others)} evaluation speakers: an experiment needs at least one of the "
+            "former and three of the latter; use more hours"
+        )
+    tests = max(1, round(TEST_SHARE * len(others)))
+    develop = tests + max(1, round(DEVELOPMENT_SHARE * len(others)))
+    develop = min(develop, len(others) - 1)
+    return Roles(
+        tuple(sorted(trained)), tuple(others[develop:]), tuple(others[min(tests, develop - 1) : develop]),
+        tuple(others[: min(tests, develop - 1)]),
+    )  # fmt: skip
 
 
 def load_experiment_speech(
@@ -100,6 +127,10 @@ def load_experiment_speech(
     digest = hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()[:16]
     skipped = tuple(item for part in parts for item in part.skipped)
     return replace(parts[0], utterances=ordered, skipped=skipped, fingerprint=digest), roles
+
+
+def _digest(speaker: str) -> str:
+    return hashlib.sha256(f"speaker {speaker}".encode()).hexdigest()
 
 
 def _number(speaker: str) -> tuple[int, str]:

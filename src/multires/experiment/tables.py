@@ -10,17 +10,15 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
-from multires.experiment import earlier
+from multires.experiment.plan import CONDITIONS, PLAN
 from multires.results import read_table
 
 _SHIPPED = Path(__file__).parents[1] / "data" / "experiment"
 
-NAMES = {"embedded": "embedded", "librispeech": "LibriSpeech"}
+NAMES = {"synthetic": "synthetic", "librispeech": "LibriSpeech"}
 """Display names of the corpora."""
 
-TABLES = ("scores", "training", "effects", "carries")
-
-_ACOUSTIC = ("mel", "mfcc")
+TABLES = ("scores", "training", "effects", "carries", "chosen", "claims")
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,21 @@ class ExperimentTables:
     Attributes
     ----------
     corpus
-        Its name for people.
+        Its display name.
     scores
-        Every score of every model (see `multires.experiment.scoring.evaluate`).
+        Correct and total items of every model, layer and speaker (see `multires.experiment.analysis.SCORE_COLUMNS`).
     training
         The training logs.
     effects
         See `multires.experiment.analysis.effect_rows`.
     carries
         The first gate, see `multires.experiment.analysis.learned`.
+    chosen
+        The layer of each condition and outcome that development speakers chose.
     claims
         claim and verdict: the first two claims.
     source
-        Where the tables come from.
-    note
-        What readers must know about how the models were scored.
+        Provenance of the tables.
     """
 
     corpus: str
@@ -52,24 +50,44 @@ class ExperimentTables:
     training: pd.DataFrame
     effects: pd.DataFrame
     carries: pd.DataFrame
+    chosen: pd.DataFrame
     claims: pd.DataFrame
     source: Mapping[str, Any]
-    note: str = ""
 
     @property
     def seeds(self) -> int:
         """Seeds of each condition."""
         return int(self.training.groupby("condition")["seed"].nunique().min())
 
-    def of_layers(self, stage: str, view: str) -> pd.DataFrame:
-        """The scores of the models' layers with a view: means over trials, of every measure and of shuffled labels."""
-        rows = self.scores[self.scores["stage"].eq(stage) & self.scores["view"].eq(view) & self.scores["trial"].isna()]
-        return rows[rows["layer_index"].notna() & ~rows["model"].isin(_ACOUSTIC)]
+    @property
+    def speakers(self) -> int:
+        """Test speakers of the outcome that has most of them."""
+        test = self.scores[self.scores["role"] == "test"]
+        return int(test.groupby("outcome")["speaker"].nunique().max())
+
+    def layers(self, outcome: str) -> pd.DataFrame:
+        """Scores of one outcome over all test speakers, a row for each model, layer, form and kind of labels.
+
+        Columns: condition, seed, layer, layer_index, block, frame_period, form, labels, value, low, high (both equal to
+        value), trained.
+        """
+        keys = ["condition", "seed", "layer", "layer_index", "block", "frame_period", "form", "labels"]
+        rows = self.scores[self.scores["outcome"].eq(outcome) & self.scores["role"].eq("test")]
+        sums = rows.groupby(keys, as_index=False, dropna=False)[["correct", "total"]].sum()
+        value = sums["correct"] / sums["total"]
+        return sums.assign(value=value, low=value, high=value, trained=sums["condition"].isin(CONDITIONS))
+
+    def by_seed(self, outcome: str) -> pd.DataFrame:
+        """Scores of each trained model at the layer that development speakers chose: condition, seed, score, value."""
+        rows = self.layers(outcome)
+        places = self.chosen[self.chosen["outcome"] == outcome]
+        kept = rows[rows["labels"].eq("true") & rows["trained"]].merge(places[["condition", "layer", "form"]])
+        return kept.assign(score=PLAN.outcome(outcome).name)[["condition", "seed", "score", "value"]]
 
     @property
     def title(self) -> str:
         """For rows of tables of verdicts."""
-        name = {"embedded": "synthetic speech"}.get(self.corpus, self.corpus)
+        name = {"synthetic": "synthetic speech"}.get(self.corpus, self.corpus)
         return f"experiment, {name}, {self.seeds} seed{'s' if self.seeds != 1 else ''}"
 
 
@@ -91,7 +109,7 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
     own = {key: Path(folder).expanduser() / key / "tables" for key in NAMES} if folder else {}
     if folder and not any(place.is_dir() for place in own.values()):
         raise MultiresError(
-            f"experiment: {folder} holds no tables of the experiment (such as {Path('embedded') / 'tables'}): "
+            f"experiment: {folder} holds no tables of the experiment (such as {Path('synthetic') / 'tables'}): "
             "name the folder that `multires experiment --out` wrote, or leave it empty"
         )
     for key, name in NAMES.items():
@@ -99,13 +117,7 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
         if place.is_dir():
             read = {table: read_table(place / f"{table}.parquet") for table in TABLES}
             tables = {table: value for table, (value, _) in read.items()}
-            note = ""
-            if (place / "claims.parquet").is_file():
-                tables["claims"], _ = read_table(place / "claims.parquet")
-            else:
-                tables["effects"], tables["claims"] = earlier.adapt(tables["scores"], tables["carries"])
-                note = earlier.NOTE
-            found.append(ExperimentTables(name, **tables, source=read["effects"][1], note=note))
+            found.append(ExperimentTables(name, **tables, source=read["effects"][1]))
     return found
 
 

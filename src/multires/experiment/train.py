@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from multires.corpus import load_corpus
-from multires.corpus.utterance import Corpus
+from multires.corpus.utterance import Corpus, Utterance
 from multires.experiment.conditions import CONDITIONS, CORPORA, Size, Targets, condition_config
 from multires.experiment.material import Material, load_material, load_units, save_speech, save_units
 from multires.experiment.queue import Job, Reporter, run_workers, work
-from multires.experiment.speech import load_experiment_speech
+from multires.experiment.score import speech_by_role
+from multires.experiment.speech import Roles, assign_evaluation, load_experiment_speech
 from multires.models import load_model
 from multires.models.checkpoint import save_model
 from multires.models.mr_hubert import MultiResHubert
@@ -179,6 +180,7 @@ def untrained_models(size: Size, conditions: Sequence[str], folder: Path) -> dic
     for architecture in dict.fromkeys(CONDITIONS[condition][0] for condition in conditions):
         path = folder / f"untrained-{architecture}.safetensors"
         if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
             key = f"untrained/{architecture}"
             model = MultiResHubert(
                 condition_config(architecture, size), seed=0, key=key, description=f"{key}, untrained"
@@ -190,17 +192,30 @@ def untrained_models(size: Size, conditions: Sequence[str], folder: Path) -> dic
 
 def load_material_of(
     corpus: str, data: str | Path | Sequence[str | Path] | None, size: Size, device: str, progress: bool
-) -> tuple[Corpus, Material]:
-    """The corpus, and its speech to train on and to log the loss of."""
-    if corpus == "embedded":
-        train, evaluation = CORPORA[corpus]
-        loaded = load_corpus(corpus, splits=[*train, *evaluation], hours=size.hours, progress=progress)
-        parts = [load_speech(loaded, part, device=device, progress=progress) for part in (train, evaluation)]
-        return loaded, Material(parts[0], parts[1])
-    assert data is not None
-    loaded, roles = load_experiment_speech(data, progress=progress)
+) -> tuple[Corpus, Roles, Material]:
+    """The corpus, the roles of its speakers, and its speech to train on and to log the loss of."""
+    loaded, roles = _load(corpus, data, size.hours, progress)
     speech, held_out = (
         load_speech(loaded, loaded.splits, speakers=set(speakers), device=device, progress=progress)
         for speakers in (roles.pretraining, roles.fit)
     )
-    return loaded, Material(speech, held_out)
+    return loaded, roles, Material(speech, held_out)
+
+
+def evaluation_speech(
+    corpus: str, data: Sequence[str] | None, hours: float, most: int | None, *, progress: bool = True
+) -> dict[str, list[Utterance]]:
+    """The utterances by role on which models are scored."""
+    loaded, roles = _load(corpus, data, hours, progress)
+    return speech_by_role(loaded, roles, most=most)
+
+
+def _load(
+    corpus: str, data: str | Path | Sequence[str | Path] | None, hours: float, progress: bool
+) -> tuple[Corpus, Roles]:
+    if corpus == "synthetic":
+        train, evaluation = CORPORA[corpus]
+        loaded = load_corpus(corpus, splits=[*train, *evaluation], hours=hours, progress=progress)
+        return loaded, assign_evaluation({(u.split, u.speaker) for u in loaded}, train)
+    assert data is not None
+    return load_experiment_speech(data, progress=progress)

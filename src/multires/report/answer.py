@@ -11,7 +11,7 @@ from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
 from multires.report.names import number_name, speech_name
-from multires.report.sentences import claim_1, claim_2
+from multires.report.sentences import claim_1, claim_2, loss_and_words
 from multires.report.verdicts import UNTESTED
 
 PAPER_HOURS = 960
@@ -26,7 +26,7 @@ _ASKED = (
 
 def leading(experiments: Sequence[ExperimentTables]) -> ExperimentTables | None:
     """The experiment that the landing page shows: the one on real speech where there is one."""
-    real = [each for each in experiments if each.corpus != "embedded"]
+    real = [each for each in experiments if each.corpus != "synthetic"]
     found = real or list(experiments)
     return found[-1] if found else None
 
@@ -55,7 +55,9 @@ def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str
         f"On {for_markdown(speech_name(each.corpus))}, {claim_1(each, numbers=False)}; {claim_2(each)}."
         for each in others
     )
-    shown = f"On {for_markdown(speech_name(main.corpus))}, {claim_1(main)}; {claim_2(main)}. {beside}".strip()
+    shown = f"On {for_markdown(speech_name(main.corpus))}, {claim_1(main)}; {claim_2(main)}. {loss_and_words(main)} {beside}".strip().replace(
+        "  ", " "
+    )
     return " ".join(
         part
         for part in (

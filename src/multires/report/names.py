@@ -23,7 +23,7 @@ _WITHOUT_LOSS = ("multi", "multi3")
 
 _ACOUSTIC = {"mel": "log-mel", "mfcc": "MFCC"}
 _INPUTS = {"conv": "waveform encoder", "input": "input frames"}
-_SHIPPED = {"embedded": "synthetic speech", "librispeech": "LibriSpeech"}
+_SHIPPED = {"synthetic": "synthetic speech", "librispeech": "LibriSpeech"}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -102,10 +102,10 @@ def speech_name(corpus: str) -> str:
 
     Examples
     --------
-    >>> speech_name("embedded"), speech_name("LibriSpeech dev-clean"), speech_name("toy")
+    >>> speech_name("synthetic"), speech_name("LibriSpeech dev-clean"), speech_name("toy")
     ('synthetic speech', 'LibriSpeech dev-clean', 'toy speech')
     """
-    if corpus == "embedded":
+    if corpus == "synthetic":
         return "synthetic speech"
     if not corpus:
         return ""
@@ -133,7 +133,7 @@ def models_name(table: pd.DataFrame) -> str:
 
     Examples
     --------
-    >>> table = pd.DataFrame({"model": ["embedded/mono-0", "embedded/multi-0", "untrained/mono-small"],
+    >>> table = pd.DataFrame({"model": ["synthetic/mono-0", "synthetic/multi-0", "untrained/mono-small"],
     ...                       "trained": [True, True, False]})
     >>> models_name(table)
     'two small models trained on synthetic speech, one untrained'
@@ -145,7 +145,7 @@ def models_name(table: pd.DataFrame) -> str:
         return f"{number_name(untrained)} untrained model{'s' * (untrained != 1)}" if untrained else "no models"
     found: dict[str, list[str]] = {}
     for row in rows[trained].to_dict("records"):
-        shipped = re.fullmatch(r"(embedded|librispeech)/.*", str(row["model"]))
+        shipped = re.fullmatch(r"(synthetic|librispeech)/.*", str(row["model"]))
         found.setdefault(_SHIPPED[shipped[1]] if shipped else "", []).append(_name(row))
     parts = [
         f"{number_name(len(names))} small model{'s' * (len(names) != 1)} trained on {speech}"

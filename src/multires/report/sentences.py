@@ -293,7 +293,8 @@ def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
 
 def finding(experiment: ExperimentTables) -> str:
     """One sentence that a reader can repeat."""
-    return f"On {for_markdown(speech_name(experiment.corpus))}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
+    told = f"On {for_markdown(speech_name(experiment.corpus))}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
+    return f"{told} {loss_and_words(experiment)}".strip()
 
 
 def verdict_of(experiment: ExperimentTables, claim: int) -> str:
@@ -308,8 +309,10 @@ def claim_1(experiment: ExperimentTables, *, numbers: bool = True) -> str:
     gain = (
         f" ({rows.loc['control', 'score']}, {said(rows.loc['control'])})" if numbers and "control" in rows.index else ""
     )
+    worse = "control" in rows.index and rows.loc["control", "high"] < 0
+    compared = "does worse" if worse else "is not shown to be better"
     return {
-        NOTHING: f"MR-HuBERT is not shown to be better than HuBERT{gain}, so that there is no gain to attribute",
+        NOTHING: f"MR-HuBERT {compared} than HuBERT{gain}, so that there is no gain to attribute",
         SUPPORTS: "the gain over HuBERT comes from the auxiliary loss rather than from the downsampling",
         CONTRADICTS: "the gain over HuBERT does not come from the auxiliary loss rather than from the downsampling",
         NEITHER: "the auxiliary loss and the downsampling contribute alike, within the smallest effect of interest",
@@ -324,6 +327,18 @@ def claim_2(experiment: ExperimentTables) -> str:
         CONTRADICTS: "downsampling brings a gain",
         UNTESTED: "whether downsampling brings a gain could not be tested",
     }.get(verdict_of(experiment, 2), "whether downsampling brings a gain is left open")
+
+
+def loss_and_words(experiment: ExperimentTables) -> str:
+    """A sentence on what the auxiliary loss does to word information in the middle block, where an effect is shown."""
+    rows = experiment.effects[experiment.effects["group"].eq("words") & experiment.effects["primary"].astype(bool)]
+    rows = rows[rows["estimand"].eq("auxiliary")]
+    shown = rows[rows["region"].isin(["superior", "inferior"])]
+    if shown.empty or len(set(shown["region"])) > 1 or len(shown) < len(rows):
+        return ""
+    does = "raises" if shown["region"].iloc[0] == "superior" else "lowers"
+    effects = ", ".join(f"{row['score'].partition(', ')[0]} {said(row)}" for _, row in shown.iterrows())
+    return f"The auxiliary loss {does} what the middle layers say about words, averaged over models with and without downsampling ({effects})."
 
 
 def experiment(found: ExperimentTables) -> str:
@@ -345,7 +360,7 @@ def experiment(found: ExperimentTables) -> str:
     flagged = effects[effects["flagged"].astype(bool) & effects["estimand"].eq("downsampling")]
     if len(flagged):
         parts.append(f"Untrained models show an effect of downsampling too on {', '.join(flagged['score'])}.")
-    return " ".join([*parts, found.note]).strip()
+    return " ".join(parts)
 
 
 def _outcome(row: pd.Series) -> str:
@@ -398,34 +413,31 @@ def published(effects: pd.DataFrame) -> str:
     )
 
 
-def layers_by_corpus(
-    experiments: Sequence[ExperimentTables], *, stage: str, measure: str, shuffled: str, name: str
-) -> str:
+def outcome_layers(experiments: Sequence[ExperimentTables], outcome: str) -> str:
     """The experiment's middle layers with and without downsampling, beside untrained models and shuffled labels."""
     parts = []
+    name = PLAN.outcome(outcome).name
     for each in experiments:
-        told = []
-        for view in ("phone", "word"):
-            part = each.of_layers(stage, view)
-            scored = part[part["measure"] == measure]
-            trained = scored[scored["trained"].astype(bool)]
-            middle = trained[trained["block"].astype(str).str.startswith("middle")].groupby("condition")["value"].mean()
-            kinds = {
-                kind: middle[[name for name in middle.index if name.startswith(kind)]] for kind in ("multi", "mono")
-            }
-            if any(values.empty for values in kinds.values()):
-                continue
-            untrained = scored[~scored["trained"].astype(bool)]["value"].max()
-            chance = part[part["measure"] == shuffled]["value"].max()
-            told.append(
-                f"with {view}s {kinds['multi'].mean():.2f} and {kinds['mono'].mean():.2f} (best layer of all "
-                f"{trained['value'].max():.2f}, untrained at most {untrained:.2f}, shuffled at most {chance:.2f})"
-            )
-        if told:
-            parts.append(f"on {for_markdown(speech_name(each.corpus))} {' and '.join(told)}")
+        rows = each.layers(outcome)
+        rows = rows[rows["form"].isin(["averaged", "native"])]
+        true, trained = rows["labels"] == "true", rows["trained"]
+        inside = rows["block"].astype(str).str.startswith("middle")
+        middle = rows[true & trained & inside].groupby("condition")["value"].mean()
+        kinds = {kind: middle[[own for own in middle.index if own.startswith(kind)]] for kind in ("multi", "mono")}
+        if any(values.empty for values in kinds.values()):
+            continue
+        random = rows[true & rows["condition"].str.startswith("untrained")]["value"].max()
+        parts.append(
+            f"on {for_markdown(speech_name(each.corpus))} {kinds['multi'].mean():.3f} with downsampling and {kinds['mono'].mean():.3f} without (best layer "
+            f"of all {rows[true & trained]['value'].max():.3f}, untrained at most {random:.3f}, shuffled labels at most "
+            f"{rows[~true]['value'].max():.3f})"
+        )
     if not parts:
         return "No experiment has models both with and without downsampling."
-    return f"{name} of the middle block's layers, on average over models with and without downsampling: {'; '.join(parts)}."
+    return (
+        f"{name[0].upper()}{name[1:]}, mean over the middle block's layers and the conditions, 20 ms layers averaged to 40 ms: "
+        f"{'; '.join(parts)}."
+    )
 
 
 def weighted_sums(table: pd.DataFrame) -> str:

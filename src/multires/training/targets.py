@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -185,7 +186,20 @@ def layer_units(
         at = torch.arange(frame_count(len(samples)), device=frames.device) + shift
         return frames[at.clamp(0, len(frames) - 1)]
 
-    return Labeller(features, speech, classes, seed, f"{model.key} {layer}", progress)
+    return Labeller(features, speech, classes, seed, f"{without_folder(model.key)} {layer}", progress)
+
+
+def without_folder(model: str) -> str:
+    """The name of a model without the folder that it is in, for what is kept or published.
+
+    Examples
+    --------
+    >>> without_folder("transformers:/data/models/whisper-base"), without_folder("hubert_base")
+    ('transformers:whisper-base', 'hubert_base')
+    """
+    kind, separator, place = model.rpartition(":")
+    path = PurePath(place)
+    return f"{kind}{separator}{path.name if path.is_absolute() else place}"
 
 
 def stack(x: Float[Tensor, "frames dim"], context: int) -> Float[Tensor, "frames stacked"]:

@@ -6,25 +6,24 @@ import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from multires.experiment import earlier
-from multires.experiment.tables import experiment_tables
+from multires.experiment.tables import ExperimentTables
 from multires.report import figures
 from multires.report.figures import style
 from multires.report.figures.experiment import FACTORS
-from multires.report.names import condition_name, speech_name
+from multires.report.names import condition_name
 
 CONDITIONS = ("hubert", "mono", "mono+aux", "multi", "multi+aux")
 
 
 def effects(seeds: int = 3, scores=("phone accuracy, best layer", "phone error rate, weighted sum")) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
+    half = 0.01 if seeds > 1 else 0.0
     rows = [
-        {"condition": condition, "seed": seed, "score": score, "value": 0.1 * condition.endswith("aux") + 0.01 * noise}
-        for score in scores
-        for seed in range(seeds)
-        for condition, noise in zip(CONDITIONS, rng.normal(size=len(CONDITIONS)), strict=True)
+        {"score": score, "effect": effect, "value": value + 0.01 * place, "n": seeds}
+        for place, score in enumerate(scores)
+        for effect, value in (("auxiliary loss", 0.1), ("downsampling", -0.02), ("interaction", 0.005), ("shape", 0.3))
     ]
-    return earlier.effects(pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    return table.assign(low=table["value"] - half, high=table["value"] + 2 * half)
 
 
 def log(seeds: int = 2) -> pd.DataFrame:
@@ -41,23 +40,13 @@ def log(seeds: int = 2) -> pd.DataFrame:
 
 
 def carried() -> pd.DataFrame:
-    accuracy = {
-        "hubert": 0.7,
-        "multi+aux": 0.8,
-        "mfcc": 0.6,
-        "mel": 0.5,
-        "untrained hubert": 0.4,
-        "untrained multi": 0.3,
-    }
-    probes = pd.DataFrame([
-        {"condition": name, "seed": 0, "layer": "x", "value": value} for name, value in accuracy.items()
+    shared = {"mfcc": 0.6, "mel": 0.5, "baseline": 0.6, "baseline_name": "mfcc", "beats": True}
+    return pd.DataFrame([
+        {"condition": "hubert", "best": 0.7, "untrained": 0.4, "above": 0.1, "flattened": True, "last_fifth": 0.0,
+         "carries": True, **shared},
+        {"condition": "multi+aux", "best": 0.8, "untrained": 0.3, "above": 0.2, "flattened": False, "last_fifth": 0.22,
+         "carries": False, **shared},
     ])  # fmt: skip
-    flat = pd.DataFrame({
-        "condition": "hubert", "seed": 0, "part": "train", "resolution": 0, "step": range(1, 11),
-        "loss": [4, 3, 2, 1, 1, 1, 1, 1, 1, 1],
-    })  # fmt: skip
-    falling = flat.assign(condition="multi+aux", loss=np.arange(10, 0, -1.0))
-    return earlier.carries(probes, pd.concat([flat, falling]))
 
 
 def bars(axis) -> list[ErrorbarContainer]:
@@ -70,7 +59,7 @@ def legend_of(figure) -> list[str]:
 
 
 def test_effects_of_two_corpora_stand_side_by_side_on_one_scale():
-    table = pd.concat([effects().assign(corpus="embedded"), effects(5).assign(corpus="librispeech")])
+    table = pd.concat([effects().assign(corpus="synthetic"), effects(5).assign(corpus="librispeech")])
     figure = figures.factorial(table, models="small models")
     left, right = figure.axes
     assert [axis.get_title(loc="left") for axis in (left, right)] == [
@@ -88,7 +77,7 @@ def test_effects_of_two_corpora_stand_side_by_side_on_one_scale():
 
 
 def test_effects_differ_in_shape_and_take_no_resolutions_colour():
-    figure = figures.factorial(effects(), corpus="embedded")
+    figure = figures.factorial(effects(), corpus="synthetic")
     (axis,) = figure.axes
     lines = [box.lines[0] for box in bars(axis)]
     assert len({line.get_marker() for line in lines}) == 3
@@ -99,19 +88,19 @@ def test_effects_differ_in_shape_and_take_no_resolutions_colour():
 
 
 def test_one_seed_draws_points_without_intervals():
-    (axis,) = figures.factorial(effects(1), corpus="embedded").axes
+    (axis,) = figures.factorial(effects(1), corpus="synthetic").axes
     assert len(bars(axis)) == 6
     lengths = [np.ptp(each[:, 0]) for box in bars(axis) for each in box.lines[2][0].get_segments()]
     assert lengths == [0.0] * 6
 
 
 def test_no_effect_is_said_and_not_an_error():
-    figure = figures.factorial(effects().iloc[:0], corpus="embedded")
+    figure = figures.factorial(effects().iloc[:0], corpus="synthetic")
     assert "no effect to show" in figure.axes[0].texts[0].get_text()
 
 
 def test_training_curves_are_means_over_seeds_by_head():
-    figure = figures.training_curves(log(), corpus="embedded")
+    figure = figures.training_curves(log(), corpus="synthetic")
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles[:2] == ["units at the high resolution, 20 ms", "units of the auxiliary loss, 20/40 ms"]
     high, auxiliary = figure.axes[:2]
@@ -126,13 +115,13 @@ def test_training_curves_are_means_over_seeds_by_head():
 
 def test_training_without_held_out_speech_shows_what_there_is():
     rows = log()
-    figure = figures.training_curves(rows[rows["part"] == "train"], corpus="embedded")
+    figure = figures.training_curves(rows[rows["part"] == "train"], corpus="synthetic")
     assert "held out" not in legend_of(figure)
     assert len(figure.axes[0].lines) == len(CONDITIONS)
 
 
 def test_what_carries_stands_beside_its_baselines():
-    figure = figures.carries(carried(), corpus="embedded")
+    figure = figures.carries(carried(), corpus="synthetic")
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["HuBERT", "MR-HuBERT"]
     said = [text.get_text() for text in axis.texts]
@@ -159,17 +148,29 @@ def test_a_condition_has_the_colour_of_its_coarsest_frames(condition, colour):
     assert style.condition_colour(condition) == colour
 
 
-def test_layers_stand_side_by_side_by_view_and_corpus():
-    found = experiment_tables()
-    figure = figures.layers_by_corpus(found, stage="cca", measure="pwcca", shuffled="shuffled", ylabel="CCA")
-    titles = [axis.get_title(loc="left") for axis in figure.axes]
-    assert titles == [f"{view}s, {speech_name(each.corpus)} ({each.seeds} seed{'s' * (each.seeds > 1)})" for view in ("phone", "word") for each in found]  # fmt: skip
-    scores = found[0].scores
-    rows = scores[(scores["stage"] == "cca") & (scores["view"] == "phone") & (scores["measure"] == "pwcca")]
-    means = rows[rows["trial"].isna()].groupby(["condition", "layer_index"])["value"].mean()
-    tops = [
-        float(np.max(line.get_ydata()))
-        for line in figure.axes[0].lines
-        if line.get_linestyle() == "-" and len(line.get_ydata()) > 1
+def tables() -> ExperimentTables:
+    """Two models of two seeds and an untrained one: two layers, one of them in two forms, two test speakers."""
+    keys = ["condition", "seed", "layer", "layer_index", "block", "frame_period", "form", "labels", "correct"]
+    places = [("encoder.0.0", 1, "encoder.0", 0.02, "averaged"), ("encoder.0.0", 1, "encoder.0", 0.02, "decimated"),
+              ("middle.0", 2, "middle", 0.04, "native")]  # fmt: skip
+    rows = [
+        (condition, seed, *place, labels, right + seed + depth - 4 * (labels == "shuffled"))
+        for condition, seeds, right in (("multi", 2, 6.0), ("multi+aux", 2, 8.0), ("untrained multi", 1, 5.0))
+        for seed in range(seeds)
+        for depth, place in enumerate(places)
+        for labels in ("true", "shuffled")
     ]
-    assert max(tops) == pytest.approx(means.max()), "seeds are averaged"
+    scores = pd.DataFrame(rows, columns=keys).assign(outcome="word_cca", role="test", total=20.0)
+    both = pd.concat([scores.assign(speaker="a"), scores.assign(speaker="b", correct=0.0)], ignore_index=True)
+    nothing = pd.DataFrame()
+    training = pd.DataFrame({"condition": ["multi"] * 2, "seed": [0, 1]})
+    return ExperimentTables("LibriSpeech", both, training, nothing, nothing, nothing, nothing, {})
+
+
+def test_layers_of_the_experiment_have_a_panel_for_each_form():
+    figure = figures.outcome_layers([tables()], ["word_cca"], ylabel="CCA", forms=True)
+    titles = [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
+    name = "CCA with words, middle block, LibriSpeech"
+    assert titles == [f"{name}, averaged", f"{name}, decimated"]
+    tops = {round(float(y), 6) for line in figure.axes[0].lines for y in np.atleast_1d(line.get_ydata())}
+    assert round((8.0 + 0.5 + 2) / 40, 6) in tops, "seeds are averaged, and the speakers' items are added up"

@@ -18,17 +18,17 @@ from multires.report.figures import style
 from multires.report.figures.layers import MARKERS, condition_markers, layer_curves
 from multires.results import tidy
 
-NAMES = {"corpus": "embedded", "models": "untrained models (mono-small, multi-small)"}
+NAMES = {"corpus": "synthetic", "models": "untrained models (mono-small, multi-small)"}
 
 DRAWN = {
-    "utterance": lambda run: figures.utterance(stages.example_utterance(run), corpus="embedded"),
-    "durations": lambda run: figures.durations(run.segments, corpus="embedded"),
+    "utterance": lambda run: figures.utterance(stages.example_utterance(run), corpus="synthetic"),
+    "durations": lambda run: figures.durations(run.segments, corpus="synthetic"),
     "extraction_summary": lambda run: figures.extraction_summary(stages.extraction(run).table, **NAMES),
     "cca_by_layer": lambda run: figures.cca_by_layer(stages.cca(run).table, **NAMES),
     "cca_by_window": lambda run: figures.cca_by_window(stages.cca(run).table, **NAMES),
-    "cca_variants": lambda run: figures.cca_variants(stages.cca_variants(run).table, corpus="embedded"),
+    "cca_variants": lambda run: figures.cca_variants(stages.cca_variants(run).table, corpus="synthetic"),
     "mi_by_layer": lambda run: figures.mi_by_layer(stages.mutual_information(run).table, **NAMES),
-    "mi_by_clusters": lambda run: figures.mi_by_clusters(stages.mi_clusters(run).table, corpus="embedded"),
+    "mi_by_clusters": lambda run: figures.mi_by_clusters(stages.mi_clusters(run).table, corpus="synthetic"),
     "probes_by_layer": lambda run: figures.probes_by_layer(stages.probes(run).table, **NAMES),
     "weighted_sums": lambda run: figures.weighted_sums(stages.probes(run).table, **NAMES),
     "agreement": lambda run: figures.agreement(stages.agreement(run).table, **NAMES),
@@ -215,9 +215,9 @@ def test_baselines_and_references_are_drawn():
 
 def test_no_rows_make_a_figure_that_says_so(tmp_path):
     empty = pd.DataFrame(curve("multi", 0, 1.0)).iloc[:0]
-    figure = layer_curves(empty, panels="view", ylabel="score", title="embedded; nothing")
+    figure = layer_curves(empty, panels="view", ylabel="score", title="synthetic; nothing")
     assert "no such scores" in figure.axes[0].texts[0].get_text()
-    assert "embedded" in titles_of(figure)
+    assert "synthetic" in titles_of(figure)
     figure.savefig(tmp_path / "figure.png")
 
 

@@ -1,7 +1,7 @@
 """Tables to figures."""
 
 from multires.report.figures.claims import claims
-from multires.report.figures.experiment import carries, factorial, layers_by_corpus, training_curves
+from multires.report.figures.experiment import carries, factorial, outcome_layers, training_curves
 from multires.report.figures.extraction import durations, extraction_summary, schematic, utterance
 from multires.report.figures.measures import (
     agreement,
@@ -29,10 +29,10 @@ __all__ = [
     "durations",
     "extraction_summary",
     "factorial",
-    "layers_by_corpus",
     "low_resolution",
     "mi_by_clusters",
     "mi_by_layer",
+    "outcome_layers",
     "probes_by_layer",
     "resolution_by_layer",
     "schematic",

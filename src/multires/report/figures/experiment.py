@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.figures.layers import condition_markers, layer_curves
 from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
@@ -257,38 +258,46 @@ def _nothing(why: str) -> Figure:
     return figure
 
 
-def layers_by_corpus(
-    experiments: Sequence[ExperimentTables],
-    *,
-    stage: str,
-    measure: str,
-    shuffled: str,
-    ylabel: str,
-    views: Sequence[str] = ("phone", "word"),
+def outcome_layers(
+    experiments: Sequence[ExperimentTables], outcomes: Sequence[str], *, ylabel: str, forms: bool = False
 ) -> Figure:
-    """One measure of every layer of the experiment's models: a row for each view, a column for each corpus.
+    """Scores of every layer of the experiment's models on test speakers: a row for each corpus.
 
     Parameters
     ----------
     experiments
         One or more corpora.
-    stage, measure, shuffled
-        Which rows of `ExperimentTables.scores`, and which of these are of shuffled labels.
+    outcomes
+        Keys of outcomes of the plan, a panel each. Outcomes without layers are left out.
     ylabel
-        Names the measure.
-    views
-        What the layers are compared with.
+        Of the figure.
+    forms
+        Whether 20 ms layers that are averaged to 40 ms and those of which every second frame is kept have panels of
+        their own; otherwise the averaged ones are drawn.
     """
-    parts, titles = [], {}
-    for view in views:
-        for each in experiments:
-            rows = each.of_layers(stage, view)
-            panel = f"{view}, {each.corpus}"
-            titles[panel] = f"{view}s, {speech_name(each.corpus)} ({_seeds([each.seeds])})"
-            parts.append(rows.assign(panel=panel, condition=rows["condition"].str.replace("untrained ", "")))
+    parts, titles, references = [], {}, {}
+    for each in experiments:
+        for outcome in outcomes:
+            rows = each.layers(outcome)
+            name = PLAN.outcome(outcome).name
+            for form in ("averaged", "decimated") if forms else ("averaged",):
+                panel = f"{outcome}, {form}, {each.corpus}"
+                kept = rows[rows["form"].isin([form, "native"]) & rows["layer_index"].notna()]
+                parts.append(kept.assign(panel=panel, condition=kept["condition"].str.replace("untrained ", "")))
+                titles[panel] = f"{name}, {speech_name(each.corpus)}" + (f", {form}" if forms else "")
+                references[panel] = dict(kept[kept["labels"] == "true"].groupby("condition")["value"].max())
     table = pd.concat(parts, ignore_index=True)
+    acoustic = table["condition"].isin(list(_ACOUSTIC))
+    true = table["labels"] == "true"
+    lines = {
+        label: {panel: values[name] for panel, values in references.items() if name in values}
+        for name, label in _ACOUSTIC.items()
+    }
     return layer_curves(
-        table[table["measure"] == measure], panels="panel", ylabel=ylabel, panel_titles=titles,
-        title="the controlled experiment's models, mean over seeds", baselines=table[table["measure"] == shuffled],
-        columns=len(experiments),
+        table[true & ~acoustic], panels="panel", ylabel=ylabel, panel_titles=titles, references=lines,
+        title=f"the controlled experiment's models, test speakers, mean over {_seeds([each.seeds for each in experiments])}",
+        baselines=table[~true & ~acoustic], columns=2,
     )  # fmt: skip
+
+
+_ACOUSTIC = {"mfcc": "MFCC", "mel": "log-mel"}
