@@ -44,6 +44,10 @@ SETTINGS = {
     "phone_clusters": 40,
     "word_clusters": 20,
     "word_instances": 4,
+    "frame_utterances": 20,
+    "matched_instances": 200,
+    "grid_frames": 600,
+    "unit_clusters": "10,20",
     "efficiency_size": "small",
 }
 

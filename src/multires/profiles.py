@@ -88,6 +88,10 @@ class Profile:
         Maximum aligned utterances of each split whose frames are read whole, for ABX and comparisons at equal frame rates.
     matched_instances
         Maximum phones, and maximum words, of each split in comparisons at equal frame rates.
+    grid_frames
+        Maximum windows of each split in units, maps of similarity, and the geometry of layers.
+    unit_clusters
+        Numbers of clusters of units that are compared with phones frame by frame.
     efficiency_size, efficiency_setting
         The model size that is timed, and quick or thorough.
     """
@@ -123,6 +127,8 @@ class Profile:
     probe_instances: int = 8_000
     frame_utterances: int = 150
     matched_instances: int = 1_500
+    grid_frames: int = 6_000
+    unit_clusters: tuple[int, ...] = (50, 200)
     efficiency_size: Size = "base"
     efficiency_setting: Setting = "quick"
 
@@ -199,6 +205,8 @@ PROFILES = {
             word_clusters=5_000,
             probe_instances=50_000,
             matched_instances=5_000,
+            grid_frames=50_000,
+            unit_clusters=(100, 500, 2_000),
             efficiency_setting="thorough",
         ),
     )

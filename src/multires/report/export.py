@@ -218,6 +218,23 @@ def _condense_agreement(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _condense_units(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[~table["measure"].str.contains("shuffled")]
+    cells = [_cell(*values) for values in rows[["value", "low", "high"]].to_numpy(float)]
+    named = rows[["model", "seed", "layer", "rate", "clusters", "measure"]].assign(cell=cells)
+    keys = ["model", "seed", "layer", "rate", "clusters"]
+    wide = named.pivot_table(index=keys, columns="measure", values="cell", aggfunc="first", sort=False).reset_index()
+    return wide.astype({"rate": int, "clusters": int}).rename_axis(columns=None)
+
+
+def _condense_similarity(table: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of layers with the same name in two models."""
+    same = table["layer"].eq(table["against_layer"]) & table["comparison"].ne("within a model")
+    rows = table[same & table["measure"].isin(["cka", "cca"])]
+    cells = [_cell(*values) for values in rows[["value", "low", "high"]].to_numpy(float)]
+    return rows[["comparison", "model", "against", "layer", "measure"]].assign(similarity=cells)
+
+
 def _condense_resolution(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[table["chosen"].eq(True) & table["view"].isin(["word", "phone"]) & table["matching"].eq(EQUAL)]
     return layers_by_view(rows.assign(window=float("nan")))
@@ -275,6 +292,15 @@ SECTIONS: dict[str, Section] = {
     "mi-clusters": Section(
         "Mutual information with phones by number of clusters", stages.mi_clusters,
         {"mi-clusters": _with_corpus(figures.mi_by_clusters)}, _condense_clusters,
+    ),
+    "units": Section(
+        "Units of layers and of acoustic features against phones, frame by frame", stages.frame_units,
+        {"units": _with_names(figures.units_by_layer)}, _condense_units,
+    ),
+    "similarity": Section(
+        "Similarity of layers within a model, between conditions and between seeds", stages.layer_similarity,
+        {"similarity": _with_names(figures.similarity_maps), "shared": _with_names(figures.shared_by_depth)},
+        _condense_similarity,
     ),
     "efficiency": Section(
         "Cost with and without downsampling", stages.efficiency,

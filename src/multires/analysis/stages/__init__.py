@@ -10,10 +10,12 @@ from multires.analysis.stages.information import (
     mutual_information,
     mutual_information_replicates,
 )
+from multires.analysis.stages.maps import layer_similarity
 from multires.analysis.stages.overview import corpus_summary, example_utterance
 from multires.analysis.stages.probing import TASKS, agreement, probes
 from multires.analysis.stages.resolution import resolution, resolution_replicates
 from multires.analysis.stages.similarity import extraction
+from multires.analysis.stages.units import frame_units
 
 __all__ = [
     "CLUSTER_COUNTS",
@@ -31,6 +33,8 @@ __all__ = [
     "efficiency",
     "example_utterance",
     "extraction",
+    "frame_units",
+    "layer_similarity",
     "layer_table",
     "mi_clusters",
     "mutual_information",

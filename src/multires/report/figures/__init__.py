@@ -15,6 +15,7 @@ from multires.report.figures.measures import (
     weighted_sums,
 )
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
+from multires.report.figures.structure import shared_by_depth, similarity_maps, units_by_layer
 from multires.report.figures.style import use_style
 
 __all__ = [
@@ -36,7 +37,10 @@ __all__ = [
     "probes_by_layer",
     "resolution_by_layer",
     "schematic",
+    "shared_by_depth",
+    "similarity_maps",
     "training_curves",
+    "units_by_layer",
     "use_style",
     "utterance",
     "weighted_sums",
