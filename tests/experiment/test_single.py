@@ -22,9 +22,10 @@ def test_a_model_is_trained_and_can_be_named(tmp_path, capsys, monkeypatch):
     assert path.stat().st_mtime_ns == made  # a second call does nothing
 
 
-def test_an_estimate_trains_nothing(tmp_path, capsys):
-    path = train_one(size="smoke", steps=4, out=tmp_path, estimate_only=True, progress=False)
-    assert "4 steps" in capsys.readouterr().out
+@pytest.mark.parametrize("steps", [4, 1])
+def test_an_estimate_trains_nothing(steps, tmp_path, capsys):
+    path = train_one(size="smoke", steps=steps, out=tmp_path, estimate_only=True, progress=False)
+    assert f"{steps} steps" in capsys.readouterr().out
     assert not path.exists()
 
 

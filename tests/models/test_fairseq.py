@@ -92,3 +92,12 @@ def test_malformed_options_end_in_one_sentence(option, value, narrow, tmp_path):
     assert message.startswith(str(tmp_path / "x.pt"))
     assert message.isprintable()
     assert len(message) < 500
+
+
+def test_tensors_as_a_parallel_wrapper_names_them_are_those_of_the_model(narrow, tmp_path):
+    state = torch.load(narrow.path, weights_only=False)
+    state["model"] = {f"module.{name}": tensor for name, tensor in state["model"].items()}
+    torch.save(state, tmp_path / "wrapped.pt")
+    expected, found = load_checkpoint(narrow.path).state_dict(), load_checkpoint(tmp_path / "wrapped.pt").state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)

@@ -31,7 +31,8 @@ def estimate(material: Material, size: Size, conditions: Sequence[str], seeds: S
             return time.perf_counter() - begin
 
         first, more = run_to(1), min(5, size.recipe.steps - 1)
-        seconds = max(run_to(1 + more) - min(first, 0.5), 1e-3) / more
+        # The first step takes longer, and is left out where there is another.
+        seconds = max(run_to(1 + more) - min(first, 0.5), 1e-3) / more if more else first
     trained = len(conditions) * len(seeds)
     steps = trained * size.recipe.steps + len(seeds) * size.recipe.warm_steps
     return (

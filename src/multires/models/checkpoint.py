@@ -108,8 +108,18 @@ def read_header(path: Path) -> dict[str, str]:
     except (OSError, SafetensorError) as error:
         raise MultiresError(f"cannot read {path} as safetensors: {reason(error)}; write or fetch it again") from error
     if header.get("format") != FORMAT or "config" not in header:
-        raise MultiresError(f"{path} holds no multires model: make one with `multires convert`")
+        raise MultiresError(f"{path} holds no multires model: {_instead(path)}")
     return header
+
+
+def _instead(path: Path) -> str:
+    """What to give instead of a safetensors file without our header."""
+    if (path.parent / "config.json").is_file():
+        return f"it belongs to a model of transformers, so give transformers:{path.parent}"
+    return (
+        "give transformers:<folder> if it comes from transformers, with its config.json in the folder, or convert the "
+        "fairseq checkpoint (.pt) with `multires convert`"
+    )
 
 
 def read_config(path: Path) -> tuple[dict[str, str], ModelConfig]:

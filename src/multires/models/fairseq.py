@@ -30,6 +30,9 @@ _UNSUPPORTED = {
 S3PRL = ("task_cfg", "model_cfg", "model_weight", "dictionaries_symbols")
 """Entries of the files that s3prl converts from fairseq's."""
 
+_PARALLEL = "module."
+"""Prefix that DataParallel gives to every tensor."""
+
 
 def read_fairseq(path: Path) -> dict[str, Any]:
     """A checkpoint of fairseq, or of s3prl's conversion of one, in fairseq's layout.
@@ -44,6 +47,8 @@ def read_fairseq(path: Path) -> dict[str, Any]:
         state = _from_s3prl(state)
     if not isinstance(state.get("model"), dict):
         raise MultiresError(f"{path} holds no fairseq checkpoint: there is no `model` with tensors in it")
+    if (weights := state["model"]) and all(isinstance(name, str) and name.startswith(_PARALLEL) for name in weights):
+        state = {**state, "model": {name.removeprefix(_PARALLEL): tensor for name, tensor in weights.items()}}
     return state
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from multires.errors import MultiresError
 from multires.models.hooked import RATE, Hooked, convolved, encoder_layers
 from multires.models.layers import Layer, LayeredModel
 from multires.models.tensors import check_values, listed
-from multires.models.unpickling import reason
+from multires.models.unpickling import disguise, reason
 
 WAVEFORM = ("hubert", "wav2vec2", "wav2vec2-conformer", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 """Strided convolutions over the waveform, a layer norm, a projection, and layers at the same frame period."""
@@ -92,6 +93,9 @@ def _kind(name: str, transformers: Any) -> str:
 
 
 def _cannot_load(name: str, error: Exception) -> MultiresError:
+    for file in (Path(name) / weights for weights in ("model.safetensors", "pytorch_model.bin")):
+        if file.is_file() and (kind := disguise(file)):
+            return MultiresError(f"{file} is no checkpoint{kind}: fetch it again")
     return MultiresError(
         f"transformers cannot load {name} ({reason(error)}): give a folder with config.json, the weights and "
         "preprocessor_config.json"

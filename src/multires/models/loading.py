@@ -19,6 +19,8 @@ from multires.models.registry import published, shipped, unknown_model, untraine
 from multires.runtime.download import shown
 from multires.runtime.speed import fastest_precision
 
+_CHECKPOINTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+
 
 def load_model(
     name: str,
@@ -83,14 +85,35 @@ def _load(name: str, seed: int, cache: str | Path | None) -> LayeredModel:
     if kind == "features":
         from multires.models.stored import StoredFrames
 
-        return StoredFrames(Path(rest))
+        return StoredFrames(Path(rest).expanduser())
     if kind == "transformers":
         from multires.models.huggingface import load_transformers
 
-        return load_transformers(rest)
-    if Path(name).is_file():
-        return load_checkpoint(Path(name))
-    raise unknown_model(name)
+        return load_transformers(str(Path(rest).expanduser()) if rest.startswith("~") else rest)
+    file = Path(name).expanduser()
+    if file.is_file():
+        return load_checkpoint(file)
+    raise no_file(file) if _is_path(name) else unknown_model(name)
+
+
+def _is_path(name: str) -> bool:
+    """True for what can only be meant as a path: names of models contain slashes too."""
+    path = Path(name)
+    return name.startswith(("/", "~", ".")) or path.suffix in _CHECKPOINTS or path.expanduser().is_dir()
+
+
+def no_file(path: Path) -> MultiresError:
+    """The error for the path of something else than a checkpoint."""
+    if not path.is_dir():
+        return MultiresError(
+            f"there is no file {path}: give the path of a checkpoint, or a name that `multires models` lists"
+        )
+    if (path / "config.json").is_file():
+        return MultiresError(f"{path} is a folder with a model of transformers: give transformers:{path}")
+    return MultiresError(
+        f"{path} is a folder: give the path of a checkpoint in it, transformers:<folder> for a model of transformers, or "
+        "features:<folder> for frames"
+    )
 
 
 def _url_key(url: str) -> str:

@@ -73,7 +73,7 @@ def read_pickled(path: Path) -> dict[Any, Any]:
         raise MultiresError(_refusal(path, str(error))) from error
     except Exception as error:  # a damaged file makes the unpickler fail in many ways, struct.error among them
         raise MultiresError(
-            f"{path} is damaged or no checkpoint{_disguise(path)} ({reason(error)}): fetch it again and check its size"
+            f"{path} is damaged or no checkpoint{disguise(path)} ({reason(error)}): fetch it again and check its size"
         ) from error
     if not isinstance(state, dict):
         raise MultiresError(f"{path} holds no checkpoint but a {type(state).__name__}")
@@ -131,10 +131,10 @@ def _refusal(path: Path, message: str) -> str:
         return f"{path} is refused: it asks for {found[1]}, and a checkpoint is data; nothing of it was run"
     if "reduce" in message or "create new object" in message or "build Tensor" in message:
         return f"{path} is refused: it asks for a call that no checkpoint needs; nothing of it was run"
-    return f"{path} is damaged or no checkpoint{_disguise(path)}: fetch it again"
+    return f"{path} is damaged or no checkpoint{disguise(path)}: fetch it again"
 
 
-def _disguise(path: Path) -> str:
+def disguise(path: Path) -> str:
     """The kind of a file that is often mistaken for a checkpoint."""
     with path.open("rb") as file:
         start = file.read(256).lstrip().lower()
