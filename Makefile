@@ -68,8 +68,9 @@ notebooks: env ## regenerate notebooks/*.ipynb from their .py sources
 readme: env ## regenerate the README's verdicts and picture from the tables in the package
 	$(BIN)/python -m multires.book.readme write
 
-experiment: env ## run the controlled experiment (downsampling x auxiliary loss)
-	$(BIN)/multires experiment
+experiment: env ## run the controlled experiment (DATA: LibriSpeech; TEACHER, LAYER: units; SEEDS; JOBS)
+	$(BIN)/multires experiment --jobs "$(or $(JOBS),2)" $(if $(SEEDS),--seeds "$(SEEDS)") \
+		$(if $(DATA),--corpus librispeech --data "$(DATA)") $(if $(TEACHER),--teacher "$(TEACHER)" --teacher-layer "$(LAYER)")
 
 # Only a folder that carries the project's marker is deleted, and its name is never taken from the environment, where
 # continuous integration often sets WORKSPACE.

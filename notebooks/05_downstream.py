@@ -58,8 +58,10 @@ from multires import open_run
 from multires.analysis import stages
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
+from multires.experiment.frame_rates import frame_rate_effects, shipped_frame_rates
 from multires.experiment.tables import all_effects, experiment_tables
 from multires.report import figures, sentences
+from multires.report.frame_rates import frame_rates
 
 given = notebook_parameters(globals())
 switched = experiment_tables(given.experiment)
@@ -184,6 +186,20 @@ figures.outcome_layers(switched, ["phone_classification", "word_classification",
 figures.factorial(all_effects(switched))
 # %% tags=["hide-input"]
 Markdown("\n\n".join(sentences.experiment(each) for each in switched))
+
+# %% [markdown]
+# ## Repeated frames and phone error rates
+#
+# Benchmarks such as SUPERB {cite:p}`yang2021superb` bring layers of different frame periods to 20 ms by repeating frames, and
+# put a head without context on top. {numref}`fig-frame-rates` shows what this does to models that know nothing: untrained
+# ones, with the same head on layers with repeated frames and on a common grid of 40 ms. This is why no outcome above
+# repeats frames. (On the speech of the package; `python -m multires.experiment.frame_rates` makes the table again.)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Phone recognition by a linear CTC head on a weighted sum of layers, on speakers that the head was not trained on: insertions, deletions and substitutions per reference phone, with 40 ms frames repeated (left) and with all layers on a 40 ms grid (right).", "name": "fig-frame-rates"}, "image": {"alt": "Two panels of stacked bars, insertions, deletions and substitutions, for the untrained and the trained 20 ms control and downsampling model."}}
+rates = frame_rate_effects(shipped_frame_rates())
+figures.frame_rates(rates, corpus="LibriSpeech sample")
+# %% tags=["hide-input"]
+Markdown(frame_rates(rates))
 
 # %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?

@@ -3,6 +3,7 @@
 from multires.report.figures.claims import claims
 from multires.report.figures.experiment import carries, factorial, outcome_layers, training_curves
 from multires.report.figures.extraction import durations, extraction_summary, schematic, utterance
+from multires.report.figures.frame_rates import frame_rates
 from multires.report.figures.measures import (
     agreement,
     all_curves,
@@ -30,6 +31,7 @@ __all__ = [
     "durations",
     "extraction_summary",
     "factorial",
+    "frame_rates",
     "low_resolution",
     "mi_by_clusters",
     "mi_by_layer",
