@@ -39,9 +39,7 @@ if "google.colab" in sys.modules or (find_spec("google") and find_spec("google.c
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 
 # %% tags=["parameters"]
-profile: str = (
-    "librispeech-sample"  # or synthetic, librispeech, paper; names the run, the models here are real-size in each
-)
+profile: str = "librispeech-sample"  # or synthetic, librispeech, paper: names the run; models are real-size in each
 seed: int = 0  # of weights, input noise and bootstraps; times are always measured again
 workspace: str = "workspace"  # folder that keeps tables between runs
 size: str = "base"  # small, base, large or xlarge: the size of every model on this page
