@@ -309,6 +309,16 @@ def test_the_finding_says_what_the_loss_does_to_words_where_all_outcomes_agree()
     assert "raises" not in sentences.finding(replace(found, effects=pd.concat([found.effects, grown])))
 
 
+def test_the_models_of_the_experiment_are_said_to_be_small():
+    size = {"targets": {"model": "transformers:whisper-base-encoder", "layer": "encoder.0.3"}}
+    found = replace(tables(), source={"corpus_hours": 6.9, "parameters": {"size": size}})
+    text = sentences.small_models(found)
+    assert (
+        "on 6.9 hours of speech to predict units of whisper-base-encoder, encoder.0.3; they are not the paper's" in text
+    )
+    assert "clusters of MFCC" in sentences.small_models(tables())
+
+
 def test_a_model_that_does_worse_is_said_to():
     found = tables()
     found.effects.loc[found.effects["estimand"].eq("control"), ["value", "low", "high"]] = [-0.03, -0.04, -0.02]

@@ -46,7 +46,7 @@ def verdicts() -> str:
     table = pd.concat([*parts, pd.DataFrame([cost])], ignore_index=True)
     heading = "What this companion finds (models of the controlled experiment, trained here; base size for the cost)"
     text = verdict_markdown(table, heading, linked=False)
-    text += "".join(f"\n{sentences.finding(each)}\n" for each in experiments)
+    text += "".join(f"\n{sentences.finding(each)} {sentences.small_models(each)}\n" for each in experiments)
     if not found:
         text += "\nThe tables of the controlled experiment, on which the first two verdicts rest, are not in this version.\n"
     return text

@@ -329,6 +329,18 @@ def claim_2(experiment: ExperimentTables) -> str:
     }.get(verdict_of(experiment, 2), "whether downsampling brings a gain is left open")
 
 
+def small_models(experiment: ExperimentTables) -> str:
+    """A sentence on what the experiment's models are, so that nobody takes them for the paper's."""
+    hours = experiment.source.get("corpus_hours")
+    targets = experiment.source.get("parameters", {}).get("size", {}).get("targets", {})
+    model = str(targets.get("model", "")).rpartition(":")[2]
+    units = (
+        "clusters of MFCC" if model in ("", "mfcc") else f"units of {for_markdown(model)}, {targets.get('layer', '')}"
+    )
+    heard = f" on {float(hours):.1f} hours of speech" if hours else ""
+    return f"These are small models trained{heard} to predict {units}; they are not the paper's."
+
+
 def loss_and_words(experiment: ExperimentTables) -> str:
     """A sentence on what the auxiliary loss does to word information in the middle block, where an effect is shown."""
     rows = experiment.effects[experiment.effects["group"].eq("words") & experiment.effects["primary"].astype(bool)]
