@@ -170,7 +170,7 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
         else:
             axis.plot(row["baseline"], place, "|", color=BASELINE, markersize=12, markeredgewidth=1.8)
         axis.plot(row["best"], place, marker, color=colour, markersize=8, markerfacecolor=colour if filled else "white")
-        verdict = "carries" if row["carries"] else _shortfall(row)
+        verdict = "adequate" if row["carries"] else _shortfall(row)
         axis.annotate(
             f"{row['above']:+.2f} over {condition_name(row['baseline_name'])}: {verdict}",
             (max(row["best"], row["baseline"]), place), xytext=(10, 0), textcoords="offset points", va="center",
@@ -284,7 +284,8 @@ def outcome_layers(
                 panel = f"{outcome}, {form}, {each.corpus}"
                 kept = rows[rows["form"].isin([form, "native"]) & rows["layer_index"].notna()]
                 parts.append(kept.assign(panel=panel, condition=kept["condition"].str.replace("untrained ", "")))
-                titles[panel] = f"{name}, {speech_name(each.corpus)}" + (f", {form}" if forms else "")
+                shown = _FORMS[form] if forms else name.partition(", ")[0]
+                titles[panel] = shown if len(experiments) == 1 else f"{shown}, {speech_name(each.corpus)}"
                 references[panel] = dict(kept[kept["labels"] == "true"].groupby("condition")["value"].max())
     table = pd.concat(parts, ignore_index=True)
     acoustic = table["condition"].isin(list(_ACOUSTIC))
@@ -295,9 +296,14 @@ def outcome_layers(
     }
     return layer_curves(
         table[true & ~acoustic], panels="panel", ylabel=ylabel, panel_titles=titles, references=lines,
-        title=f"the controlled experiment's models, test speakers, mean over {_seeds([each.seeds for each in experiments])}",
+        title="; ".join([
+            ", ".join(speech_name(each.corpus) for each in experiments), "the experiment's models, test speakers",
+            f"mean over {_seeds([each.seeds for each in experiments])}",
+        ]),
         baselines=table[~true & ~acoustic], columns=2,
     )  # fmt: skip
 
+
+_FORMS = {"averaged": "20 ms layers averaged to 40 ms", "decimated": "20 ms layers decimated to 40 ms"}
 
 _ACOUSTIC = {"mfcc": "MFCC", "mel": "log-mel"}
