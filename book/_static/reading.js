@@ -65,3 +65,40 @@
   });
   addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 })();
+
+/* A long table of models shows the rows that hold every word of the filter above it. */
+(() => {
+  const LONG = 12;
+
+  function element(name, attributes, text = "") {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.textContent = text;
+    return node;
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".bd-article table.models").forEach((table, place) => {
+      const rows = [...table.tBodies[0].rows];
+      if (rows.length <= LONG) return;
+      const id = `filter-${place}`;
+      const input = element("input", { type: "search", id, placeholder: "for example: published 40" });
+      const status = element("span", { role: "status" }, `${rows.length} rows`);
+      const bar = element("div", { class: "table-filter" });
+      bar.append(element("label", { for: id }, "Filter"), input, status);
+      const box = table.closest(".pst-scrollable-table-container") ?? table;
+      box.classList.add("table-filtered");
+      box.before(bar);
+      input.addEventListener("input", () => {
+        const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+        let shown = 0;
+        for (const row of rows) {
+          const text = row.textContent.toLowerCase();
+          row.hidden = !words.every((word) => text.includes(word));
+          shown += !row.hidden;
+        }
+        status.textContent = `${shown} of ${rows.length} rows`;
+      });
+    });
+  });
+})();

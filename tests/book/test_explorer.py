@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from multires.analysis import stages
 from multires.book import explorer
 from multires.efficiency.counting import count
 from multires.models import load_model, models_table
-from multires.models.config import preset
+from multires.models.config import LOG_MEL_GEOMETRY, preset
 from multires.models.registry import published
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
@@ -45,6 +46,21 @@ def test_costs_are_those_of_the_closed_form(registry):
         total = count(preset("multi", "base"), float(seconds))["macs"].sum()
         assert sum(registry["untrained/multi-base"]["macs"][seconds].values()) == total
     assert "macs" not in registry["mel"]
+
+
+def test_the_layer_before_the_transformer_is_named_by_what_computes_it():
+    config = replace(preset("multi", "small"), front_end="log_mel", convolutions=LOG_MEL_GEOMETRY)
+    blocks = explorer._architecture(config)["blocks"]
+    assert [block["name"] for block in blocks] == ["input", "encoder.0", "middle", "decoder.0"]
+
+
+def test_every_condition_has_a_symbol_of_its_own(tables):
+    untrained = tables["cca"].assign(trained=False, model="u")
+    both = pd.concat([tables["cca"].assign(trained=True), untrained])
+    conditions = explorer.curve_data(explorer.curves({**tables, "cca": both}), "toy", "models")["conditions"]
+    symbols = {(each["marker"], each["filled"], each["untrained"]) for each in conditions}
+    assert [each["name"] for each in conditions] == ["MR-HuBERT without aux. loss", "untrained MR-HuBERT"]
+    assert len(symbols) == 2
 
 
 def test_models_that_only_their_checkpoint_knows_say_so(registry):
@@ -107,7 +123,8 @@ def test_the_page_holds_what_was_found_and_no_open_tag(tables, tmp_path):
     page = (tmp_path / "explorer.html").read_text(encoding="utf-8")
     assert page.count("</script>") == 1
     data = json.loads(re.search(r">({.*})</script>", page)[1])
-    assert data["curves"]["corpus"] == "toy"
+    assert data["curves"]["corpus"] == "toy speech"
+    assert [each["untrained"] for each in data["curves"]["conditions"]] == [False]
     (word,) = [panel for panel in data["curves"]["panels"] if panel["title"] == "words"]
     assert word["points"] == [[0, 1, 0.5, 0.3, 0.7, 50, 2]]
     assert word["chance"] == [0.05, 0.07]

@@ -40,6 +40,13 @@ LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
 EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
 """Files that the page on the models' curves includes."""
 
+MODEL_COLUMNS = {
+    "key": "Name", "description": "Model", "reference": "Described in", "parameters": "Parameters", "layers": "Layers",
+    "frame_periods_ms": "Frame periods (ms)", "megabytes": "MB", "known_from": "Known from", "cell": "Cell",
+    "confirmed_by": "Cell confirmed by",
+}  # fmt: skip
+"""Columns of the table of models on its page."""
+
 _HEADLINE = "What one switch at a time changes, with 95 % intervals; the last chapter says how each verdict is reached."
 _MATHJAX = ("sphinx-mathjax-offline", "static/mathjax/tex-svg.js")
 _CONFIGURATION = ("_config.yml", "_toc.yml")
@@ -303,7 +310,7 @@ def _assemble(root: Path, executed: Path, assembled: Path) -> None:
     for name in EXPLORER if (executed / "explorer").is_dir() else ():
         shutil.copy2(executed / "explorer" / name, generated / name)
     _published_schematic(generated / "schematic.png")
-    models_table().to_csv(generated / "models.csv", index=False)
+    models_table().rename(columns=MODEL_COLUMNS).to_csv(generated / "models.csv", index=False)
     _parameter_table(root).to_csv(generated / "parameters.csv", index=False)
     _parity_summary(root).to_csv(generated / "parity.csv", index=False)
     for name, table in _scale_tables(root / "book" / "data").items():

@@ -23,7 +23,7 @@ from multires.report.escape import for_markdown
 from multires.report.figures.layers import apart, condition_markers
 from multires.report.figures.measures import VIEW_TITLES, all_curves
 from multires.report.figures.style import BASELINE, resolution_colour
-from multires.report.names import architecture_name, condition_name, layer_name, speech_name
+from multires.report.names import UNTRAINED, architecture_name, condition_name, layer_name, speech_name
 
 DURATIONS = (2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds of speech for which costs are given."""
@@ -99,20 +99,21 @@ def _architecture(config: ModelConfig) -> dict[str, Any]:
     tables = {seconds: count(config, seconds) for seconds in DURATIONS}
     table = tables[DURATIONS[0]]
     table = table[table["part"] != "prediction heads"]
-    blocks = [{"name": "conv", "layers": ["conv"], "period": 1000 * config.frame_periods[0]}]
+    first = config.first_layer
+    blocks = [{"name": first, "layers": [first], "period": 1000 * config.frame_periods[0]}]
     counts = {"encoder": 0, "middle": 0, "decoder": 0}
     for name, depth, level in zip(config.blocks, config.depths, config.block_resolutions, strict=True):
         kind = name.partition(".")[0]
         labels = [f"{kind[0].upper()}{counts[kind] + index + 1}" for index in range(depth)]
         counts[kind] += depth
         blocks.append({"name": name, "layers": labels, "period": 1000 * config.frame_periods[level]})
-    parameters = table.groupby(table["block"].map(_block))["parameters"].sum()
+    parameters = table.groupby(table["block"].map(lambda name: _block(name, first)))["parameters"].sum()
     for block in blocks:
         block["parameters"] = int(parameters[str(block["name"])])
     macs = {
         f"{seconds:g}": {
             str(name): int(value)
-            for name, value in each.groupby(each["block"].map(_block))["macs"].sum().items()
+            for name, value in each.groupby(each["block"].map(lambda name: _block(name, first)))["macs"].sum().items()
             if value
         }
         for seconds, each in tables.items()
@@ -120,9 +121,9 @@ def _architecture(config: ModelConfig) -> dict[str, Any]:
     return {"width": config.width, "parameters": int(table["parameters"].sum()), "blocks": blocks, "macs": macs}
 
 
-def _block(name: str) -> str:
-    """Samplers are together, whichever blocks they stand between."""
-    return "samplers" if name.partition(".")[0] in ("up", "down") else name
+def _block(name: str, first: str) -> str:
+    """Samplers are together, whichever blocks they stand between; what precedes the Transformer has its layer's name."""
+    return {"up": "samplers", "down": "samplers", "conv": first}.get(name.partition(".")[0], name)
 
 
 # -- the curves ---------------------------------------------------------------------------------------------------
@@ -224,7 +225,10 @@ def curve_data(found: pd.DataFrame, corpus: str, models: str) -> dict[str, Any]:
             }
             for row in own.to_dict("records")
         ]
-        conditions.append({"name": condition_name(name), "marker": marker, "filled": filled, "layers": places})
+        conditions.append({
+            "name": condition_name(name), "marker": marker, "filled": filled, "untrained": name.startswith(UNTRAINED),
+            "layers": places,
+        })  # fmt: skip
     panels = []
     for (group, title), part in found.groupby(["group", "panel"], sort=False):
         first, own = part.iloc[0], part[part["layer_index"].notna()]
@@ -240,7 +244,7 @@ def curve_data(found: pd.DataFrame, corpus: str, models: str) -> dict[str, Any]:
             "beside": {{"mel": "log-mel", "mfcc": "MFCC"}.get(row["condition"], row["condition"]): _rounded(row["value"])
                        for row in beside.to_dict("records")},
         })  # fmt: skip
-    return {"corpus": corpus, "models": models, "conditions": conditions, "panels": panels}
+    return {"corpus": speech_name(corpus), "models": models, "conditions": conditions, "panels": panels}
 
 
 def _rounded(value: Any) -> float | None:

@@ -23,7 +23,7 @@ from multires.report.figures.style import (
 from multires.report.names import condition_name, depth_label
 
 MARKERS = {
-    "hubert": ("o", True),
+    "hubert": ("o", False),
     "mono": ("s", False),
     "mono+aux": ("s", True),
     "multi": ("D", False),
@@ -40,7 +40,7 @@ def condition_markers(conditions: Sequence[str]) -> dict[str, tuple[str, bool]]:
     """A marker for each condition, the same for known ones everywhere."""
     spare = iter(_SPARE * (1 + len(conditions) // len(_SPARE)))
     known = {**MARKERS, **{f"{_UNTRAINED}{name}": (marker, False) for name, (marker, _) in MARKERS.items()}}
-    return {condition: known.get(condition) or (next(spare), True) for condition in conditions}
+    return {condition: known.get(condition) or (next(spare), False) for condition in conditions}
 
 
 _UNTRAINED = "untrained "
