@@ -5,7 +5,7 @@ from torch import nn
 from multires.efficiency.counter import count_measured, modules_by_part
 from multires.efficiency.counting import count, count_total
 from multires.errors import MultiresError
-from multires.models.config import ModelConfig, preset
+from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
 from multires.models.mr_hubert import MultiResHubert
 
 CONFIGURATIONS = {
@@ -23,6 +23,7 @@ CONFIGURATIONS = {
     "2:3": preset("multi", "small", ratios=((2, 3),), sampler_kernel=3),
     "layer norm, biases": preset("multi", "small", extractor_norm="layer", conv_bias=True),
     "odd positional kernel": preset("hubert", "small", conv_pos=31),
+    "log-mel": preset("multi", "small", front_end="log_mel", convolutions=LOG_MEL_GEOMETRY),
     "no projection": preset("hubert", "small", width=96, heads=4, conv_pos_groups=8),
 }
 

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
+from multires.models.acoustic import BANDS, FFT, HOP, WINDOW
 from multires.models.config import SAMPLE_RATE, ModelConfig
-from multires.models.encoder import WaveformEncoder
+from multires.models.encoder import LogMelFrontEnd, WaveformEncoder
 
 PARTS = (
     "waveform encoder",
@@ -39,7 +40,7 @@ def count(
     A layer of width :math:`d` and inner width :math:`f` over :math:`T` frames takes
     :math:`4 T d^2` (attention's four projections), :math:`2 T^2 d` (its scores and weighted sums) and
     :math:`2 T d f` (feed-forward) multiply-accumulates. A convolution takes kernel x inputs / groups x outputs a frame.
-    Norms, activations and softmax are not matrix products and are not counted, but for the products from which the
+    The filters of a log-mel front end are a matrix product too. Norms, activations and softmax are not matrix products and are not counted, but for the products from which the
     waveform encoder has its group norm's statistics.
 
     Parameters
@@ -137,7 +138,25 @@ def _row(part: str, block: str, period: float, frames: int, macs: int, parameter
 
 
 def _front(config: ModelConfig, samples: int, piece: int | None) -> list[dict[str, Any]]:
-    """Waveform encoder and projection."""
+    """Waveform encoder or log-mel, and projection."""
+    frames, inputs = _convolved(config, samples)[-1], config.convolutions[-1][0]
+    encoder = _log_mel if config.front_end == "log_mel" else _waveform_encoder
+    period = config.frame_periods[0]
+    rows = [_row("waveform encoder", "conv", period, frames, *encoder(config, samples, piece))]
+    if inputs != config.width:
+        macs, parameters = frames * inputs * config.width, inputs * config.width + config.width
+        rows.append(_row("projection", "conv", period, frames, macs, parameters))
+    return rows
+
+
+def _log_mel(config: ModelConfig, samples: int, piece: int | None) -> tuple[int, int]:
+    """Operations of log-mel's filters, every 10 ms, as a matrix product; the Fourier transform is none. No parameters."""
+    frames = (samples + 2 * LogMelFrontEnd.MARGIN - WINDOW) // HOP + 1
+    return frames * (FFT // 2 + 1) * BANDS, 0
+
+
+def _waveform_encoder(config: ModelConfig, samples: int, piece: int | None) -> tuple[int, int]:
+    """Operations and parameters of the convolutions."""
     inputs, parameters = 1, 0
     for index, (channels, kernel, _) in enumerate(config.convolutions):
         parameters += kernel * inputs * channels + config.conv_bias * channels
@@ -152,20 +171,7 @@ def _front(config: ModelConfig, samples: int, piece: int | None) -> list[dict[st
         macs += _convolutions(config, _convolved(config, length))
     if config.extractor_norm == "group":
         macs += _statistics(config, _convolved(config, samples)[0])
-    period = config.frame_periods[0]
-    rows = [_row("waveform encoder", "conv", period, frames, macs, parameters)]
-    if inputs != config.width:
-        rows.append(
-            _row(
-                "projection",
-                "conv",
-                period,
-                frames,
-                frames * inputs * config.width,
-                inputs * config.width + config.width,
-            )
-        )
-    return rows
+    return macs, parameters
 
 
 def _convolved(config: ModelConfig, samples: int) -> list[int]:
