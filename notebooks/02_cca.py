@@ -142,26 +142,34 @@ shown.folded(
 # %% [markdown]
 # ## CCA with sound, phones and words by depth
 #
-# {numref}`fig-cca` has a panel for each view. [The explorer](../book/explorer) shows the value of every point.
+# {numref}`fig-cca` has a row for each view. Two scores from the same speakers move together when speakers are drawn again,
+# so that their difference is more certain than the bars at the curves suggest: beside the curves, the best layer of each
+# model is compared with that of its control in the same draws. [The explorer](../book/explorer) shows the value of every
+# point.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with each view. Color is the frame period, shape the architecture; bars are 95 % intervals over speakers; the gray band is the range of shuffled pairs.", "name": "fig-cca"}, "image": {"alt": "A panel for each view with CCA scores by depth for every model, intervals, and a gray band of chance scores."}}
-figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with each view (left), and the best layer of each model less that of its control (right, largest first). Color is the frame period, shape the architecture; bars are 95 % intervals over speakers, paired at the right; the gray band is the range of shuffled pairs. Baselines far below share a strip on a compressed scale.", "name": "fig-cca"}, "image": {"alt": "A row for each view: CCA scores by depth for every model with intervals and a gray band of chance scores, and beside them paired differences from the control around zero."}}
+paired = comparisons.cca_comparisons(run, group_by=given.group_by, word_vectors=given.word_vectors)
+differences = comparisons.shown(paired.table)
+figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table), differences=differences)
 # %% tags=["hide-input"]
 Markdown(sentences.cca(cca.table))
 
 # %% [markdown]
-# Two scores from the same speakers move together when speakers are drawn again. Their difference is therefore more
-# certain than the bars suggest: the table compares the best layer of each model with that of its control in the same
-# draws.
+# The paired differences in numbers:
 
 # %% tags=["hide-input"]
-paired = comparisons.cca_comparisons(run, group_by=given.group_by, word_vectors=given.word_vectors)
-differences = comparisons.shown(paired.table)
-styled(
-    shown.with_intervals(
-        differences,
-        {"model": "Model", "against": "Compared with", "view": "Target", "value": "Difference", "n": "Speakers"},
-    )
+shown.folded(
+    differences,
+    "cca-differences",
+    {
+        "model": "Model",
+        "against": "Compared with",
+        "view": "Target",
+        "value": "Difference",
+        "low": "Low",
+        "high": "High",
+        "n": "Speakers",
+    },
 )
 
 # %% tags=["hide-input"]

@@ -59,7 +59,6 @@ from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
-from multires.report.escape import styled
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -130,24 +129,32 @@ shown.folded(
 # ## Phones and words by depth
 #
 # {numref}`fig-mi` shows the share of the label's entropy and the figure adjusted for chance, with {term}`MFCC` and
-# {term}`log-mel` beside the layers.
+# {term}`log-mel` beside the layers. As with CCA, the best layer of each model is compared with that of its control in the
+# same draws of speakers.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (left) and adjusted for chance (right). Bars are 95 % intervals over speakers (normalized) and the range over seeds of k-means (adjusted); the gray band is shuffled labels; dashed lines are MFCC and log-mel.", "name": "fig-mi"}, "image": {"alt": "Four panels with mutual information by depth for every model: phones and words, normalized and adjusted, with chance bands and lines for acoustic features."}}
-figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=sentences.models(mi.table))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (normalized) and adjusted for chance (left); and the best layer of each model less that of its control, normalized (right, largest first). Bars are 95 % intervals over speakers (normalized) and the range over seeds of k-means (adjusted); the gray band is shuffled labels; dashed lines are MFCC and log-mel. Baselines far below share a strip on a compressed scale.", "name": "fig-mi"}, "image": {"alt": "Four rows with mutual information by depth for every model: phones and words, normalized and adjusted, with chance bands and lines for acoustic features; beside the normalized ones paired differences from the control around zero."}}
+paired = comparisons.mi_comparisons(run)
+differences = comparisons.shown(paired.table)
+figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=sentences.models(mi.table), differences=differences)
 # %% tags=["hide-input"]
 Markdown(sentences.mutual_information(mi.table))
 
 # %% [markdown]
-# As with CCA, the best layer of each model is compared with that of its control in the same draws of speakers.
+# The paired differences in numbers:
 
 # %% tags=["hide-input"]
-paired = comparisons.mi_comparisons(run)
-differences = comparisons.shown(paired.table)
-styled(
-    shown.with_intervals(
-        differences,
-        {"model": "Model", "against": "Compared with", "view": "Target", "value": "Difference", "n": "Speakers"},
-    )
+shown.folded(
+    differences,
+    "mutual-information-differences",
+    {
+        "model": "Model",
+        "against": "Compared with",
+        "view": "Target",
+        "value": "Difference",
+        "low": "Low",
+        "high": "High",
+        "n": "Speakers",
+    },
 )
 
 # %% tags=["hide-input"]

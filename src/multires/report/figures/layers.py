@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from multires.report.escape import for_figure
+from multires.report.figures.strip import strip_for_baselines
 from multires.report.figures.style import (
     BASELINE,
     RESOLUTION_COLOURS,
@@ -100,16 +101,9 @@ def layer_curves(
     for number, key in enumerate(keys):
         axis = axes.flat[number]
         panel = table[table[panels] == key]
-        for place, (condition, marker) in enumerate(markers.items()):
-            aside = _ASIDE * (place - (len(markers) - 1) / 2)
-            own = panel[panel["condition"] == condition]
-            _curve(axis, own, *marker, aside=aside, faint=condition.startswith(_UNTRAINED))
-        if baselines is not None:
-            _band(axis, baselines[baselines[panels] == key])
+        chance = None if baselines is None else baselines[baselines[panels] == key]
         at = {name: values[key] for name, values in (references or {}).items() if key in values}
-        for value in sorted(set(at.values())):
-            names = ", ".join(name for name, own in at.items() if own == value)
-            _reference(axis, names, value, above=value == max(at.values()))
+        draw_panel(axis, panel, markers, chance, at, strip=not share_y)
         axis.set_title((panel_titles or {}).get(key, str(key)), loc="left")
         axis.set_xticks(sorted(table["layer_index"].unique()))
         axis.margins(x=0.06)
@@ -128,6 +122,38 @@ def layer_curves(
 
 _ASIDE = 0.12
 """Layers from one condition's points to the next one's, so that equal scores do not hide each other."""
+
+
+def draw_panel(
+    axis: Axes,
+    panel: pd.DataFrame,
+    markers: Mapping[str, tuple[str, bool]],
+    chance: pd.DataFrame | None,
+    references: Mapping[str, float],
+    *,
+    strip: bool = True,
+) -> None:
+    """One curve for each condition of a panel, the band of shuffled labels, and lines for acoustic features.
+
+    Untrained models, the band and lines that lie far below the trained models share a strip on a compressed scale, if
+    `strip`.
+    """
+    for place, (condition, marker) in enumerate(markers.items()):
+        aside = _ASIDE * (place - (len(markers) - 1) / 2)
+        own = panel[panel["condition"] == condition]
+        _curve(axis, own, *marker, aside=aside, faint=condition.startswith(_UNTRAINED))
+    if chance is not None:
+        _band(axis, chance)
+    for value in sorted(set(references.values())):
+        names = ", ".join(name for name, own in references.items() if own == value)
+        _reference(axis, names, value, above=value == max(references.values()))
+    untrained = panel["condition"].astype(str).str.startswith(_UNTRAINED)
+    if strip and not untrained.all():
+        low = [] if chance is None else chance["value"]
+        strip_for_baselines(
+            axis, panel.loc[~untrained, ["value", "low", "high"]].to_numpy(float).ravel(),
+            np.array([*panel.loc[untrained, "value"], *low, *references.values()], dtype=float),
+        )  # fmt: skip
 
 
 def _curve(
@@ -153,11 +179,13 @@ def _curve(
 
 
 def _band(axis: Axes, rows: pd.DataFrame) -> None:
+    """The range of some rows, such as those of shuffled labels, as a gray band."""
     if len(rows):
         axis.axhspan(rows["value"].min(), rows["value"].max(), color=BASELINE, alpha=0.35, linewidth=0.8, zorder=1)
 
 
 def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
+    """A dashed line with a name at its end."""
     axis.axhline(value, color=BASELINE, linestyle=(0, (4, 2)), linewidth=1.2, zorder=1)
     axis.annotate(
         name, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",

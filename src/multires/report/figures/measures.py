@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
+from multires.report.figures.paired import curves_with_differences
 from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
 from multires.report.names import condition_name, depth_label, layer_name, speech_name
 from multires.report.sentences import ACOUSTIC_NAMES, rank_correlation
@@ -25,12 +26,20 @@ VIEW_TITLES = {
 }
 
 
-def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """CCA with every view by depth; log-mel in windows of the layer's own frame period."""
+def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None) -> Figure:
+    """CCA with every view by depth; log-mel in windows of the layer's own frame period.
+
+    `differences` (see `multires.analysis.comparisons.cca_comparisons`), where given, are drawn beside the curves.
+    """
     own = table["view"].ne("mel") | np.isclose(
         table["window"].astype(float), table["frame_period"].astype(float) * 1000
     )
     rows = table[own]
+    if differences is not None:
+        return curves_with_differences(
+            _scores(rows), differences, panels="view", ylabel="CCA", title=f"{speech_name(corpus)}; {models}",
+            panel_titles=VIEW_TITLES, baselines=_shuffled(rows),
+        )  # fmt: skip
     return layer_curves(
         _scores(rows), panels="view", ylabel="CCA", title=f"{speech_name(corpus)}; {models}", panel_titles=VIEW_TITLES,
         baselines=_shuffled(rows),
@@ -79,8 +88,12 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
     return figure
 
 
-def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """Normalised and adjusted mutual information with phones and words by depth."""
+def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None) -> Figure:
+    """Normalised and adjusted mutual information with phones and words by depth.
+
+    `differences` of the normalised (see `multires.analysis.comparisons.mi_comparisons`), where given, are drawn beside
+    the curves.
+    """
     rows = table[table["measure"].isin(["normalised", "adjusted", "normalised shuffled", "adjusted shuffled"])].copy()
     shuffled = rows["measure"].str.endswith("shuffled")
     rows["panel"] = rows["view"] + ", " + rows["measure"].str.removesuffix(" shuffled")
@@ -90,6 +103,12 @@ def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
         for measure in ("normalised", "adjusted")
     }
     layers, acoustic = _split_acoustic(rows[~shuffled])
+    if differences is not None:
+        return curves_with_differences(
+            layers, differences.assign(panel=differences["view"].astype(str) + ", normalised"), panels="panel",
+            ylabel="mutual information", title=f"{speech_name(corpus)}; {models}", panel_titles=titles,
+            baselines=rows[shuffled], references=_references(acoustic, "panel"),
+        )  # fmt: skip
     return layer_curves(
         layers, panels="panel", ylabel="mutual information", title=f"{speech_name(corpus)}; {models}", panel_titles=titles,
         baselines=rows[shuffled], references=_references(acoustic, "panel"),

@@ -1,0 +1,69 @@
+"""A strip at the bottom of a panel, on a compressed scale, for baselines that lie far below everything else."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from multires.report.figures.style import BASELINE
+
+_FAR = 0.6
+"""Values go to the strip where they lie further below the others than this share of the others' range."""
+
+_SHARE = 0.3
+"""Height of the strip, in that of the rest of the panel."""
+
+_LEAST = 0.75
+"""A strip that is compressed less than this is not worth the broken scale."""
+
+
+def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -> None:
+    """Set the limits and ticks of a panel so that far baselines do not flatten the curves.
+
+    Where some baselines lie far below the values, the scale below the values is compressed, and the strip is shaded and
+    says so. Nothing changes otherwise.
+
+    Parameters
+    ----------
+    axis
+        The panel, with everything drawn.
+    values
+        The scores that are compared, with the ends of their intervals.
+    baselines
+        Scores of untrained models, shuffled labels and acoustic features.
+    """
+    values, baselines = values[np.isfinite(values)], baselines[np.isfinite(baselines)]
+    if not values.size:
+        return
+    room = max(float(np.ptp(values)), 1e-6)
+    far = baselines < values.min() - _FAR * room
+    if not far.any():
+        return
+    rest = np.concatenate([values, baselines[~far]])
+    margin = 0.08 * float(np.ptp(rest) or room)
+    cut, high = float(rest.min()) - margin, float(rest.max()) + margin
+    depth = cut - float(baselines.min())
+    bottom = cut - 1.15 * depth
+    factor = _SHARE * (high - cut) / (cut - bottom)
+    if factor > _LEAST:
+        return
+    axis.set_yscale(
+        "function",
+        functions=(partial(_compress, cut=cut, factor=factor), partial(_compress, cut=cut, factor=1 / factor)),
+    )
+    axis.set_ylim(bottom, high)
+    upper = [tick for tick in MaxNLocator(4).tick_values(cut, high) if cut < tick <= high]
+    lower = [tick for tick in MaxNLocator(1).tick_values(bottom, cut) if bottom <= tick < cut - 0.25 * depth]
+    axis.set_yticks([*lower, *upper])
+    axis.axhspan(bottom, cut, color="#F2F2F2", zorder=0)
+    axis.axhline(cut, color=BASELINE, linewidth=0.8, linestyle=(0, (1, 1)), zorder=0)
+    axis.annotate("baselines, compressed scale", (1, cut), xycoords=("axes fraction", "data"), xytext=(-3, -2),
+                  textcoords="offset points", ha="right", va="top", fontsize="x-small", color="#505050")  # fmt: skip
+
+
+def _compress(values: np.ndarray, *, cut: float, factor: float) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    return np.where(values < cut, cut + factor * (values - cut), values)
