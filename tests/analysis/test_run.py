@@ -137,7 +137,7 @@ def test_a_table_that_depends_on_no_speech_serves_every_profile(tmp_path):
     assert first.table("cost", {}, given(0.5), corpus=False).table["value"].item() == 0.5
     found = other.table("cost", {}, given(0.7), corpus=False)
     assert found.table["value"].item() == 0.5
-    assert found.source["profile"] == "synthetic", "the provenance names the run that made it"
+    assert found.source["profile"] == "librispeech-sample", "the provenance names the run that made it"
 
 
 def test_a_second_run_waits_for_the_table_that_the_first_makes(tmp_path, caplog):

@@ -144,7 +144,7 @@ def test_a_manifest_that_names_other_files_is_refused(tmp_path):
 
 def test_threads_and_processes_at_once_share_a_cache(tmp_path):
     code = "import sys; from multires.corpus import load_corpus as l\n"
-    code += "print(l(hours=0.01, cache=sys.argv[1], progress=False).fingerprint)"
+    code += "print(l('synthetic', hours=0.01, cache=sys.argv[1], progress=False).fingerprint)"
     with ThreadPoolExecutor(3) as pool:
         here = [pool.submit(quiet, tmp_path) for _ in range(2)]
         there = pool.submit(
