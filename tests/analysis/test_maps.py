@@ -49,6 +49,6 @@ def test_maps_of_models_conditions_and_seeds(framed):
     assert pair.loc["cka", "low"] <= pair.loc["cka", "value"] <= pair.loc["cka", "high"]
     assert 0 < pair.loc["cca", "value"] < 1
 
-    maps = figures.similarity_maps(table, corpus="embedded", models="untrained")
+    maps = figures.similarity_maps(table, corpus="synthetic", models="untrained")
     assert len([axis for axis in maps.axes if axis.get_visible()]) == 5  # four maps and their scale
-    assert len(figures.shared_by_depth(table, corpus="embedded", models="untrained").legends[0].get_texts()) >= 3
+    assert len(figures.shared_by_depth(table, corpus="synthetic", models="untrained").legends[0].get_texts()) >= 3

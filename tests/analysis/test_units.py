@@ -33,5 +33,5 @@ def test_units_of_every_layer_and_of_acoustic_features(framed):
         assert row["low"] < row["high"]
         assert row["n"] == len(judge)
 
-    drawn = figures.units_by_layer(table, corpus="embedded", models="untrained")
+    drawn = figures.units_by_layer(table, corpus="synthetic", models="untrained")
     assert [axis.get_title(loc="left") for axis in drawn.axes] == ["10 clusters, 50 Hz", "10 clusters, 25 Hz"]

@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 ACOUSTIC = ("mel", "mfcc")
 """The acoustic features that serve as view and as baseline, extracted like models."""
 
+INPUTS = ("conv", "input")
+"""Blocks before the transformer, which comparisons of blocks and layers at equal frame rates leave out."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -239,7 +242,7 @@ class Run:
         """Every frame of one model in a sample of utterances, run where the workspace does not hold them yet."""
         subject, model = Subject(name, seed), self.model(name, seed)
         layers = model.layers if name in ACOUSTIC else self.chosen_layers(name, seed)
-        layers = [layer for layer in layers if layer.name != "conv"] or list(layers)
+        layers = [layer for layer in layers if layer.block not in INPUTS] or list(layers)
         splits, most = (*self.profile.train, *self.profile.evaluation), self.profile.frame_utterances
         key = _digest(
             code_digest(), self.corpus.fingerprint, self._roles, splits, most, self.seed, fingerprint(model),

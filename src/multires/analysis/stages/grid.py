@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from multires.analysis.run import ACOUSTIC, Run, Subject
+from multires.analysis.run import ACOUSTIC, INPUTS, Run, Subject
 from multires.analysis.stages.gather import subject_columns
 from multires.analysis.stages.rows import sample_rows
 from multires.features.frames import FrameStore
@@ -70,11 +70,11 @@ def grid_vectors(store: FrameStore, layer: Layer, table: pd.DataFrame, period: f
 
 
 def framed_layers(run: Run, subject: Subject) -> list[Layer]:
-    """The layers whose frames are kept: those the run looks at, without the waveform encoder's output."""
+    """The layers whose frames are kept: those the run looks at, without the input of the transformer."""
     if subject.name in ACOUSTIC:
         return list(run.model(subject.name).layers)
     layers = run.chosen_layers(subject.name, subject.seed)
-    return [layer for layer in layers if layer.name != "conv"] or layers
+    return [layer for layer in layers if layer.block not in INPUTS] or layers
 
 
 def framed_columns(run: Run, subject: Subject) -> dict[str, object]:

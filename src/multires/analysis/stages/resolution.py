@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC, Result, Run, Subject
+from multires.analysis.run import ACOUSTIC, INPUTS, Result, Run, Subject
 from multires.analysis.stages.correlation import REPLICATE
 from multires.analysis.stages.gather import gather_rows, layer_columns, subject_columns
 from multires.analysis.stages.matched import EQUAL, MatchedFrames, chosen_items, match_frames, matchings_of
@@ -102,7 +102,7 @@ def _parameters(run: Run) -> dict[str, Any]:
 
 
 def _blocks(run: Run) -> list[_Block]:
-    """Every block of every model but the waveform encoder, and the acoustic features."""
+    """Every block of every model but its input, and the acoustic features."""
     found = []
     for subject in [*run.subjects, *(Subject(name, 0) for name in ACOUSTIC)]:
         store = run.frames(subject.name, subject.seed)
@@ -112,9 +112,8 @@ def _blocks(run: Run) -> list[_Block]:
         blocks: dict[str, list[Layer]] = {}
         for layer in layers:
             blocks.setdefault(layer.block, []).append(layer)
-        if len(blocks) > 1:
-            blocks.pop("conv", None)
-        found += [_Block(store, tuple(members), columns) for members in blocks.values()]
+        kept = {name: members for name, members in blocks.items() if name not in INPUTS} or blocks
+        found += [_Block(store, tuple(members), columns) for members in kept.values()]
     return found
 
 
