@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from multires.analysis.run import ACOUSTIC, INPUTS, Result, Run, Subject
 from multires.analysis.stages.correlation import REPLICATE
-from multires.analysis.stages.gather import gather_rows, layer_columns, subject_columns
+from multires.analysis.stages.gather import gather_rows, layer_columns
+from multires.analysis.stages.grid import framed_columns
 from multires.analysis.stages.matched import EQUAL, MatchedFrames, chosen_items, match_frames, matchings_of
 from multires.analysis.stages.rows import run_parameters
 from multires.errors import MultiresError
@@ -42,8 +43,14 @@ TRANSFORMS = ("whitened", "mean of the word")
 _DECAY = (1e-2,)
 """Weight decay of the probes: one for all layers and resolutions, so that they differ in nothing else."""
 
-_MOST = 3
+_MOST = 2
 """Limit of the items of a cell and of X in ABX."""
+
+_PHONE_MATCHINGS = ("native", EQUAL)
+"""Matchings of phones, which are the check on words."""
+
+_FEWEST = 30
+"""Triples, at least, of ABX: fewer say nothing."""
 
 _HELD_OUT = 3
 """Every third of the training speakers is held out to choose layers."""
@@ -66,9 +73,10 @@ def resolution(run: Run) -> Result:
 
     Frames are decimated, averaged or put on a common grid (`multires.measures.match_resolution`), and words and phones
     are read from them: their means for CCA, mutual information and probes, their frames for ABX (words across
-    speakers, phones in triphones across speakers). For each block, view and measure the layer with the highest score
+    speakers, phones in triphones across speakers, left out below 30 triples). Phones are compared natively and on a grid
+    of 40 ms only. For each block, view and measure the layer with the highest score
     on training speakers, on a grid of 40 ms, is marked in the column ``chosen``; scores are those of other speakers.
-    Log-mel and MFCC are references. ``word, whitened`` and ``word, mean of the word`` are views for the measures that
+    Log-mel and MFCC are references; models of one block are left out where others have several. ``word, whitened`` and ``word, mean of the word`` are views for the measures that
     depend on distances (see `TRANSFORMS`).
     """
 
@@ -102,19 +110,27 @@ def _parameters(run: Run) -> dict[str, Any]:
 
 
 def _blocks(run: Run) -> list[_Block]:
-    """Every block of every model but its input, and the acoustic features."""
-    found = []
-    for subject in [*run.subjects, *(Subject(name, 0) for name in ACOUSTIC)]:
-        store = run.frames(subject.name, subject.seed)
-        acoustic = subject.name in ACOUSTIC
-        columns = subject_columns(run, subject) | ({"condition": subject.name, "trained": False} if acoustic else {})
-        layers = run.model(subject.name).layers if acoustic else run.chosen_layers(subject.name, subject.seed)
-        blocks: dict[str, list[Layer]] = {}
-        for layer in layers:
-            blocks.setdefault(layer.block, []).append(layer)
-        kept = {name: members for name, members in blocks.items() if name not in INPUTS} or blocks
-        found += [_Block(store, tuple(members), columns) for members in kept.values()]
-    return found
+    """Every block of every model but its input, and the acoustic features.
+
+    Models of one block, such as HuBERT, are left out where others have several: no block of theirs is compared.
+    """
+    blocks = {subject: _layers_by_block(run.chosen_layers(subject.name, subject.seed)) for subject in run.subjects}
+    most = max(map(len, blocks.values()))
+    kept = {subject: each for subject, each in blocks.items() if len(each) > 1 or most == 1}
+    kept |= {Subject(name, 0): _layers_by_block(run.model(name).layers) for name in ACOUSTIC}
+    return [
+        _Block(run.frames(subject.name, subject.seed), members, framed_columns(run, subject))
+        for subject, each in kept.items()
+        for members in each.values()
+    ]
+
+
+def _layers_by_block(layers: Sequence[Layer]) -> dict[str, tuple[Layer, ...]]:
+    """Layers by block, without the input unless there is nothing else."""
+    found: dict[str, tuple[Layer, ...]] = {}
+    for layer in layers:
+        found[layer.block] = (*found.get(layer.block, ()), layer)
+    return {name: members for name, members in found.items() if name not in INPUTS} or found
 
 
 @dataclass(frozen=True)
@@ -178,6 +194,8 @@ def _layer_rows(
     computed: dict[str, dict[str, _Score]] = {}
     rows = []
     for matching, same in matchings_of(layer).items():
+        if view == "phone" and matching not in _PHONE_MATCHINGS:
+            continue
         if same not in computed:
             computed[same] = _scores(run, frames(same), view, table, split, run.profile.resamples, name=str(block))
         where = _columns(block, layer, view, matching)
@@ -268,13 +286,15 @@ def _scores(
     y, who, n = labels[judge], speakers[judge], int(judge.sum())
     draws = max(replicates, 2)
     found: dict[str, _Score] = {}
-    folds = feasible_folds(run.profile.folds, run.profile.trials, n)
+    whole = judge if replicates else fit | judge  # CCA divides rows itself: a layer is chosen on all that there are
+    folds = feasible_folds(run.profile.folds, run.profile.trials, int(whole.sum()))
     if "cca" in only and folds is not None:
         result = cca_scores(
-            x[judge], {"label": y}, variant=run.profile.variant, folds=folds[0], trials=folds[1], seed=run.seed,
-            max_pairs=min(run.profile.regularisers, 2), resample_by=who, replicates=draws, baseline=False, name=name,
+            x[whole], {"label": labels[whole]}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
+            seed=run.seed, max_pairs=min(run.profile.regularisers, 2), resample_by=speakers[whole], replicates=draws,
+            baseline=False, name=name,
         )["label"]  # fmt: skip
-        found["cca"] = result.score, result.bootstrap, n
+        found["cca"] = result.score, result.bootstrap, result.n
     if "adjusted mi" in only:
         clusters = run.profile.word_clusters if view == "word" else run.profile.phone_clusters
         with warnings.catch_warnings():
@@ -300,6 +320,8 @@ def _scores(
             )  # fmt: skip
         except MultiresError:
             return found  # no two speakers say the same triphone
+        if error.n < _FEWEST:
+            return found
         flipped = error.bootstrap
         drawn = Bootstrap(
             flipped.clusters, 1 - flipped.replicates, flipped.seed, 1 - flipped.high, 1 - flipped.low, flipped.level
