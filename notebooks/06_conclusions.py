@@ -61,6 +61,7 @@ from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
 from multires.report import verdicts as claims
+from multires.report.advice import advice
 from multires.report.names import speech_name
 
 given = notebook_parameters(globals())
@@ -137,6 +138,12 @@ shown.folded(
 landing.write_landing(
     run.workspace / "book", landing.landing_markdown(judged.table, switched), headline, sentences.headline(decisive)
 )
+
+# %% [markdown]
+# ## What this means if you choose or train a model
+
+# %% tags=["hide-input"]
+Markdown(advice(switched, judged.table))
 
 # %% [markdown]
 # ## Where the numbers come from

@@ -115,7 +115,9 @@ def test_every_notebook_is_a_chapter_and_every_chapter_exists():
 def test_the_citation_names_the_paper_and_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == _project()["version"]
-    assert citation["license"] == _project()["license"].partition(" AND ")[0], "that of the code; recordings have their own"
+    assert citation["license"] == _project()["license"].partition(" AND ")[0], (
+        "that of the code; recordings have their own"
+    )
     (paper,) = citation["references"]
     assert paper["title"] in _project()["description"]
     assert paper["identifiers"][0]["value"] == "arXiv:2410.23955"
