@@ -75,9 +75,9 @@ class Repeated:
 def joined(data: str | None, seconds: float) -> Utterance:
     """Utterances of a corpus, shuffled and one after another."""
     if data is None:
-        corpus = load_corpus("embedded", hours=2 * seconds / 3600, progress=False)
+        corpus = load_corpus("synthetic", hours=2 * seconds / 3600, progress=False)
     else:
-        profile = speech_profile("embedded", data)
+        profile = speech_profile("synthetic", data)
         corpus = load_corpus(profile.corpus, data, splits=(*profile.train, *profile.evaluation), progress=False)
     order = np.random.default_rng(0).permutation(len(corpus))
     parts, left = [], round(seconds * SAMPLE_RATE)

@@ -88,6 +88,11 @@ figures.utterance(example, corpus=run.corpus.name)
 # Listen to it, first as recorded, then resynthesized from log-mel energies that were averaged over frames of 20, 40 and
 # 80 ms. What a coarser frame loses can be heard: at 80 ms, short consonants blur into their neighbors. The models see
 # more than this, since their frames keep many numbers for each stretch of time.
+#
+# The recordings of the profile `librispeech-sample` are an excerpt of LibriSpeech by Vassil Panayotov, Guoguo Chen, Daniel
+# Povey and Sanjeev Khudanpur {cite:p}`panayotov2015librispeech`, under
+# [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/): utterances were selected and stored as Ogg
+# Opus at 24 or 32 kbit/s. They are read aloud from public-domain books by volunteers of LibriVox.
 
 # %% tags=["hide-input"]
 listen(example)
