@@ -17,10 +17,11 @@ from tqdm.auto import tqdm
 
 from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError
-from multires.models.layers import LayeredModel
+from multires.models.layers import Layer, LayeredModel
 from multires.training.speech import HOP, WINDOW, Speech, frame_count
 
-_KMEANS_FRAMES = 60_000
+KMEANS_FRAMES = 60_000
+"""Frames that clusters are fitted to, at most."""
 
 
 class Cepstra(torch.nn.Module):
@@ -90,8 +91,8 @@ class Quantizer:
         if len(vectors) < classes:
             raise MultiresError(f"{len(vectors)} frames cannot fill {classes} units: give more speech or fewer units")
         rng = np.random.default_rng(seed)
-        if len(vectors) > _KMEANS_FRAMES:
-            vectors = vectors[np.sort(rng.choice(len(vectors), _KMEANS_FRAMES, replace=False))]
+        if len(vectors) > KMEANS_FRAMES:
+            vectors = vectors[np.sort(rng.choice(len(vectors), KMEANS_FRAMES, replace=False))]
         deviation = vectors.std(0)
         self.mean = torch.from_numpy(vectors.mean(0))
         self.deviation = torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
@@ -104,6 +105,13 @@ class Quantizer:
         centroids = self.centroids.to(vectors.device)
         scaled = (vectors - self.mean.to(vectors.device)) / self.deviation.to(vectors.device)
         return (centroids.square().sum(1) - 2 * scaled @ centroids.T).argmin(1)
+
+
+def sampled_utterances(speech: Speech, seed: int) -> list[int]:
+    """Indices of a random sample of utterances that clusters are fitted to, somewhat more than `KMEANS_FRAMES`."""
+    rng = np.random.default_rng(seed)
+    share = min(1.0, 1.2 * KMEANS_FRAMES / speech.frame_starts[-1])
+    return [i for i in range(len(speech.lengths)) if rng.random() < share] or [0]
 
 
 class Labeller:
@@ -131,10 +139,9 @@ class Labeller:
         progress: bool = True,
     ) -> None:
         self.features, self.classes, self.source = features, classes, source
-        rng = np.random.default_rng(seed)
-        share = min(1.0, 1.2 * _KMEANS_FRAMES / speech.frame_starts[-1])
-        sample = [i for i in range(len(speech.lengths)) if rng.random() < share] or [0]
-        bar = tqdm(sample, desc=f"k-means on {source}", unit="utterance", disable=not progress)
+        bar = tqdm(
+            sampled_utterances(speech, seed), desc=f"k-means on {source}", unit="utterance", disable=not progress
+        )
         with torch.inference_mode():
             vectors = np.concatenate([features(speech.utterance(i)).cpu().numpy() for i in bar])
         self.quantizer = Quantizer(vectors, classes, seed)
@@ -179,12 +186,9 @@ def layer_units(
         fine = [name for name, found in known.items() if abs(found.frame_period - HOP / SAMPLE_RATE) < 1e-9]
         raise MultiresError(f"{model.key} has no 20 ms layer {layer!r}: choose one of {', '.join(fine)}")
     model = model.to(speech.samples.device).eval()
-    shift = round((WINDOW / 2 / SAMPLE_RATE - known[layer].first_center) / (HOP / SAMPLE_RATE))
 
     def features(samples: Float[Tensor, " samples"]) -> Float[Tensor, "frames dim"]:
-        frames = model(samples[None]).frames[layer][0].float()
-        at = torch.arange(frame_count(len(samples)), device=frames.device) + shift
-        return frames[at.clamp(0, len(frames) - 1)]
+        return on_waveform_frames(model(samples[None]).frames[layer][0], known[layer], len(samples))
 
     return Labeller(features, speech, classes, seed, f"{without_folder(model.key)} {layer}", progress)
 
@@ -200,6 +204,15 @@ def without_folder(model: str) -> str:
     kind, separator, place = model.rpartition(":")
     path = PurePath(place)
     return f"{kind}{separator}{path.name if path.is_absolute() else place}"
+
+
+def on_waveform_frames(
+    frames: Float[Tensor, "layer_frames dim"], layer: Layer, samples: int
+) -> Float[Tensor, "frames dim"]:
+    """A 20 ms layer's frames at the places of the waveform encoder's frames: for each of these, the nearest one."""
+    shift = round((WINDOW / 2 / SAMPLE_RATE - layer.first_center) / (HOP / SAMPLE_RATE))
+    at = torch.arange(frame_count(samples), device=frames.device) + shift
+    return frames.float()[at.clamp(0, len(frames) - 1)]
 
 
 def stack(x: Float[Tensor, "frames dim"], context: int) -> Float[Tensor, "frames stacked"]:
