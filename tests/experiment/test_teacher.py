@@ -19,7 +19,7 @@ PREVIOUS = {"encoder.0.1": 0.549, "encoder.0.2": 0.591, "encoder.0.3": 0.623, "e
 
 @pytest.fixture(scope="module")
 def speech():
-    corpus = load_corpus("embedded", hours=0.03, progress=False)
+    corpus = load_corpus("synthetic", hours=0.03, progress=False)
     held_out = [utterance for utterance in corpus if utterance.split == "evaluation"]
     return load_speech(corpus, ["train"], progress=False), held_out
 
