@@ -37,6 +37,7 @@ from multires.corpus import load_corpus, openslr
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment, Utterance
 from multires.models.registry import published
 from multires.report import verdicts
+from multires.report.evidence import claims
 
 STAND_INS = {"hubert_base": "hubert", "mono_base": "single target", "b4-a": "single prediction", "b5-a": "mono"}
 """The checkpoints of the profile, and the family of `benchmarks.reference.FAMILIES` that is expected of each.
@@ -164,7 +165,7 @@ def _known(archive: openslr.Archive, mirror: Path, kind: str) -> openslr.Archive
 def conclude(workspace: Path, *, progress: bool = True, **settings: Any) -> tuple[Run, str]:
     """The run of the profile, and its verdicts as the terminal shows them."""
     run = open_run("paper", workspace=workspace, progress=progress, **{**SMALL, **settings})
-    return run, verdict_lines(verdicts.summary(stages.claims(run).table))
+    return run, verdict_lines(verdicts.summary(claims(run).table))
 
 
 def main() -> None:

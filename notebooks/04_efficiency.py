@@ -55,8 +55,9 @@ from multires import open_run
 from multires.analysis import stages
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
-from multires.efficiency import costs, stored_costs
+from multires.efficiency import stored_costs
 from multires.experiment.tables import experiment_tables
+from multires.report import costs
 from multires.report.escape import styled
 from multires.report.figures import efficiency as charts
 from multires.report.figures.style import use_style

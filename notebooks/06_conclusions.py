@@ -59,7 +59,7 @@ from multires.analysis import stages
 from multires.book import landing, shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import figures, sentences
+from multires.report import evidence, figures, sentences
 from multires.report import verdicts as claims
 from multires.report.advice import advice
 from multires.report.names import speech_name
@@ -104,7 +104,7 @@ interval = student_interval(differences)
 round(float(interval.low), 3), round(float(interval.high), 3)
 
 # %% tags=["hide-input"]
-judged = stages.claims(run, given.experiment)
+judged = evidence.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
 heading = f"{speech_name(run.corpus.name)}; {sentences.models(stages.cca(run).table)}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))

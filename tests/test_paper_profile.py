@@ -2,8 +2,9 @@
 
 import pytest
 
-from multires.analysis import plan, stages
+from multires.analysis import plan
 from multires.report import verdicts
+from multires.report.evidence import claims
 
 
 @pytest.mark.slow
@@ -26,7 +27,7 @@ def test_from_downloads_to_verdicts(tmp_path, capsys, monkeypatch):
         assert [run.condition(subject) for subject in run.subjects] == ["hubert", "multi+aux", "multi", "mono+aux"]
         phones = run.segments[run.segments["unit"] == "phone"].groupby(["split", "label"]).size()
         assert phones.max() <= paper.SMALL["phones_each"]
-        judged = stages.claims(run).table
+        judged = claims(run).table
         assert set(judged["claim"]) == {1, 2, 3}
         for title in verdicts.CLAIMS.values():
             assert title in said

@@ -194,13 +194,13 @@ def claims(
     output: Output = None,
 ) -> None:
     """Print the verdict on each of the paper's claims, from this run and the controlled experiment."""
-    from multires.analysis import stages
     from multires.book.landing import verdict_lines
     from multires.experiment.tables import experiment_tables
+    from multires.report.evidence import claims as judge_claims
     from multires.report.verdicts import summary
 
     experiment_tables(experiment)  # a folder without tables is refused before anything is computed
-    result = stages.claims(options.open(variant=variant or None), experiment or None)
+    result = judge_claims(options.open(variant=variant or None), experiment or None)
     _echo(verdict_lines(summary(result.table)))
     _echo("")
     for line in left_out(result.source):

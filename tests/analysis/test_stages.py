@@ -14,6 +14,7 @@ from multires.analysis.run import open_run
 from multires.errors import MultiresError
 from multires.measures.cca import VARIANTS, cca_score
 from multires.profiles import VIEWS
+from multires.report.evidence import claims
 from multires.results import COLUMNS
 
 TINY = {
@@ -214,7 +215,7 @@ def test_agreement_sets_each_layers_scores_beside_its_accuracy(run):
 
 @pytest.mark.slow
 def test_the_whole_way_from_speech_to_claims(run):
-    judged = stages.claims(run)
+    judged = claims(run)
     assert set(judged.table["claim"]) == {1, 2, 3}
     first_two = judged.table[(judged.table["claim"] < 3) & (judged.table["source"] == "this run")]
     assert set(first_two["verdict"]) == {"not tested"}  # nothing here was trained

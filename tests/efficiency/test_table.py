@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from benchmarks.efficiency import fairseq_models, our_models
-from multires.efficiency import costs, estimates, machine, measurements, timing
+from multires.efficiency import estimates, machine, measurements, timing
 from multires.efficiency.bench import SETTINGS, Bench
 from multires.efficiency.configurations import MODELS, configurations
 from multires.efficiency.estimates import Estimate
@@ -16,6 +16,7 @@ from multires.efficiency.table import efficiency_table
 from multires.efficiency.training_step import training_step
 from multires.errors import MultiresError
 from multires.models import build_model
+from multires.report import costs
 from multires.report.figures import efficiency as charts
 from multires.results import COLUMNS
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from multires.analysis import stages
 from multires.analysis.run import Result
 from multires.errors import MultiresError
 from multires.report import export
@@ -73,7 +72,7 @@ def test_every_section_is_written_in_every_form(run, tmp_path):
             assert (place / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
             assert ElementTree.parse(place / f"{figure}.svg").getroot().tag.endswith("svg")
     claims = (place / "claims.tex").read_text()
-    for verdict in stages.claims(run).table["verdict"].unique():
+    for verdict in claims(run).table["verdict"].unique():
         assert verdict in claims
 
 

@@ -17,10 +17,10 @@ from multires.analysis import stages
 from multires.analysis.effects import block_effects
 from multires.analysis.run import Result, Run
 from multires.analysis.stages.matched import EQUAL
-from multires.efficiency import costs
 from multires.errors import MultiresError, choose
-from multires.report import figures, sentences
+from multires.report import costs, figures, sentences
 from multires.report.escape import for_latex, for_markdown
+from multires.report.evidence import claims
 from multires.report.figures import efficiency as charts
 from multires.results import export
 from multires.runtime.storage import replace_file
@@ -327,7 +327,7 @@ SECTIONS: dict[str, Section] = {
         _condense_effects,
     ),
     "claims": Section(
-        "The paper's claims and what this run supports", stages.claims, {"claims": _with_names(figures.claims)},
+        "The paper's claims and what this run supports", claims, {"claims": _with_names(figures.claims)},
         _condense_claims,
     ),
 }  # fmt: skip

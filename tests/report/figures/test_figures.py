@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from multires.analysis import stages
 from multires.report import figures, sentences, verdicts
+from multires.report.evidence import claims
 from multires.report.figures import efficiency as charts
 from multires.report.figures import style
 from multires.report.figures.layers import MARKERS, condition_markers, layer_curves
@@ -32,7 +33,7 @@ DRAWN = {
     "probes_by_layer": lambda run: figures.probes_by_layer(stages.probes(run).table, **NAMES),
     "weighted_sums": lambda run: figures.weighted_sums(stages.probes(run).table, **NAMES),
     "agreement": lambda run: figures.agreement(stages.agreement(run).table, **NAMES),
-    "claims": lambda run: figures.claims(stages.claims(run).table, **NAMES),
+    "claims": lambda run: figures.claims(claims(run).table, **NAMES),
 }
 BY_LAYER = ["extraction_summary", "cca_by_layer", "cca_by_window", "mi_by_layer", "probes_by_layer"]
 WITH_BARS = [*BY_LAYER, "cca_variants", "weighted_sums", "claims"]

@@ -2,7 +2,6 @@
 
 from multires.analysis.stages.correlation import GROUPINGS, REPLICATE, cca, cca_grouping, cca_replicates, cca_variants
 from multires.analysis.stages.costs import efficiency
-from multires.analysis.stages.evidence import claims
 from multires.analysis.stages.gather import distinct_models, layer_table
 from multires.analysis.stages.information import (
     CLUSTER_COUNTS,
@@ -27,7 +26,6 @@ __all__ = [
     "cca_grouping",
     "cca_replicates",
     "cca_variants",
-    "claims",
     "corpus_summary",
     "distinct_models",
     "efficiency",

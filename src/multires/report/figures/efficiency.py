@@ -167,7 +167,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     trade
-        What `multires.efficiency.costs.trade` gives; where it is empty the figure says that there is no experiment.
+        What `multires.report.costs.trade` gives; where it is empty the figure says that there is no experiment.
     table
         Of efficiency, for the machine.
     """

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from multires.experiment.plan import CONDITIONS, PLAN
+from multires.measures.bootstrap import student_interval
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -152,14 +152,12 @@ def trade(table: pd.DataFrame, scores: Mapping[str, pd.DataFrame], *, score: str
             continue
         name = score or str(numbers["score"].iloc[0])
         chosen = (numbers["score"] == name) & numbers["condition"].isin(CONDITIONS)
-        cells = numbers[chosen].groupby("condition")["value"].agg(value="mean", deviation="std", n="size").reset_index()
-        for cell in _records(cells):
-            n = int(cell["n"])
-            reach = stats.t.ppf(0.5 + PLAN.level / 2, n - 1) * cell["deviation"] / np.sqrt(n) if n > 1 else float("nan")
-            cost, low, high = costs[cell["condition"].removesuffix("+aux")]
+        for condition, of_seeds in numbers[chosen].groupby("condition")["value"]:
+            interval = student_interval(of_seeds, level=PLAN.level)
+            cost, low, high = costs[str(condition).removesuffix("+aux")]
             found.append({
-                "corpus": corpus, "condition": cell["condition"], "score": name, "value": cell["value"],
-                "low": cell["value"] - reach, "high": cell["value"] + reach, "n": n,
+                "corpus": corpus, "condition": condition, "score": name, "value": interval.mean,
+                "low": interval.low, "high": interval.high, "n": interval.n,
                 "cost": cost, "cost_low": low, "cost_high": high, "basis": basis, "duration": duration,
             })  # fmt: skip
     columns = ["corpus", "condition", "score", "value", "low", "high", "n", "cost", "cost_low", "cost_high", "basis",

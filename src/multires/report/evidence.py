@@ -1,4 +1,4 @@
-"""Verdicts on the paper's claims."""
+"""Verdicts on the paper's claims from the tables of a run and of the controlled experiment, kept in the workspace."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from multires.analysis import stages
 from multires.analysis.run import Result, Run
-from multires.analysis.stages.correlation import cca
-from multires.analysis.stages.costs import efficiency
-from multires.analysis.stages.information import mutual_information
-from multires.analysis.stages.probing import probes
 from multires.analysis.stages.rows import run_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import verdicts as judged
@@ -23,10 +20,10 @@ def claims(run: Run, experiment: str | Path | None = None) -> Result:
     """
     switched = experiment_tables(experiment)
     tables = {
-        "cca": cca(run).table,
-        "mutual_information": mutual_information(run).table,
-        "probes": probes(run).table,
-        "efficiency": efficiency(run).table,
+        "cca": stages.cca(run).table,
+        "mutual_information": stages.mutual_information(run).table,
+        "probes": stages.probes(run).table,
+        "efficiency": stages.efficiency(run).table,
     }
     names = tuple(name for name in vars(run.profile) if name not in ("name", "description", "models"))
 
