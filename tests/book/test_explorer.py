@@ -13,6 +13,7 @@ import pytest
 from multires.analysis import stages
 from multires.book import explorer
 from multires.efficiency.counting import count
+from multires.experiment.tables import experiment_tables
 from multires.models import load_model, models_table
 from multires.models.config import LOG_MEL_GEOMETRY, preset
 from multires.models.registry import published
@@ -115,6 +116,23 @@ def test_curves_are_means_over_seeds_with_chance_beside_them(tables):
     assert found.loc[("Probe accuracy", "speakers", "multi"), "value"] == 0.2
     assert found.loc[("Frames", "participation ratio", "multi"), "value"] == 7.0
     assert len(found) == 6
+
+
+def test_the_experiment_has_a_panel_for_each_outcome_with_layers():
+    (experiment,) = experiment_tables()
+    found = explorer.experiment_curves(experiment).set_index(["panel", "condition"])
+    assert {"phone classification", "word classification", "phone ABX across speakers", "CCA with words"} <= {
+        *found.index.unique(0)
+    }
+    assert "phone recognition" not in found.index.unique(0)  # of weighted sums alone
+    scores = experiment.scores.query("outcome == 'phone_classification' and role == 'test' and labels == 'true'")
+    part = scores.query("condition == 'multi' and layer == 'middle.0' and form == 'native'")
+    sums = part.groupby("seed")[["correct", "total"]].sum()
+    row = found.loc[("phone classification", "multi")].set_index("layer").loc["middle.0"]
+    by_seed = sums["correct"] / sums["total"]
+    assert row[["value", "low", "high"]].tolist() == pytest.approx([by_seed.mean(), by_seed.min(), by_seed.max()])
+    assert (row["seeds"], row["n"]) == (len(by_seed), scores["speaker"].nunique())
+    assert pd.isna(found.loc[("phone classification", "mfcc"), "layer_index"])
 
 
 def test_the_page_holds_what_was_found_and_no_open_tag(tables, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def design_html(experiment: ExperimentTables) -> str:
     )
     heads = "".join(f'<div class="design-head design-column{i}">{name}</div>' for i, name in enumerate(_COLUMNS))
     primary = experiment.effects[experiment.effects["primary"].astype(bool)]
-    reach = _reach(primary)
+    reach = {str(score): _reach(rows) for score, rows in primary.groupby("score")}
     margins = "".join(
         f'<div class="design-margin design-{key}">{_margin(primary[primary["estimand"] == key], title, reach)}</div>'
         for key, title in _MARGINS.items()
@@ -57,7 +58,8 @@ def caption(experiment: ExperimentTables, numbers: bool = True) -> str:
     return (
         f"{capitalized(speech_name(experiment.corpus))}, {seeds}. A bar is a layer over 160 ms of speech, divided into its frames; "
         f"a dot is a training loss.{boxes} In the margins: the effect of each switch on every outcome, the mean over both settings "
-        "of the other, with its 95 % interval; gray is what is too small to be of interest. Right of the line is better."
+        "of the other, with its 95 % interval; gray is what is too small to be of interest. Right of the line is better; each outcome has a scale of its own, the same in "
+        "both margins."
     )
 
 
@@ -106,17 +108,17 @@ def icon(condition: str) -> str:
 
 
 def _reach(rows: pd.DataFrame) -> float:
-    """The half width of the margins' common scale."""
+    """The half width of an outcome's scale, the same in both margins."""
     drawn = rows.loc[rows["estimand"].isin(list(_MARGINS)), ["value", "low", "high", "interest"]].to_numpy(float)
     finite = np.abs(drawn[np.isfinite(drawn)])
     return float(finite.max()) * 1.05 if finite.size and finite.max() > 0 else 1.0
 
 
-def _margin(rows: pd.DataFrame, title: str, reach: float) -> str:
+def _margin(rows: pd.DataFrame, title: str, reach: Mapping[str, float]) -> str:
     if rows.empty:
         return f"<p><strong>{title}</strong>: not estimated</p>"
     lines = "".join(
-        f'<li><span>{for_html(row["score"])}</span> {_bar(row, reach)} <span class="design-number">{_number(row)}</span></li>'
+        f'<li><span>{for_html(row["score"])}</span> {_bar(row, reach[row["score"]])} <span class="design-number">{_number(row)}</span></li>'
         for row in rows.to_dict("records")
     )
     return f"<p><strong>{title}</strong></p><ul>{lines}</ul>"

@@ -15,6 +15,8 @@ from multires.analysis import stages
 from multires.analysis.run import Run
 from multires.efficiency.counting import count
 from multires.errors import MultiresError
+from multires.experiment.plan import PLAN
+from multires.experiment.tables import ExperimentTables, experiment_tables
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
 from multires.models.config import ModelConfig, preset
@@ -130,14 +132,46 @@ def _block(name: str, first: str) -> str:
 
 
 def collect(run: Run) -> pd.DataFrame:
-    """All curves of a run, from the tables in its workspace (made there where they are missing): see `curves`."""
+    """All curves of a run, from the tables in its workspace (made there where they are missing), and the experiment's.
+
+    See `curves` and `experiment_curves`.
+    """
     tables = {
         "extraction": stages.extraction(run).table,
         "cca": stages.cca(run).table,
         "mutual information": stages.mutual_information(run).table,
         "probes": stages.probes(run).table,
     }
-    return curves(tables)
+    return pd.concat([curves(tables), *map(experiment_curves, experiment_tables())], ignore_index=True)
+
+
+def experiment_curves(experiment: ExperimentTables) -> pd.DataFrame:
+    """The score of every layer of the controlled experiment's models on test speakers, on the grid of 40 ms.
+
+    Columns are those of `curves`: means over seeds, from the lowest seed to the highest; `n` counts speakers. Layers of
+    20 ms are averaged to 40 ms. Outcomes of the middle block alone are given for all layers.
+    """
+    rows: list[dict[str, Any]] = []
+    for outcome in PLAN.outcomes:
+        scores = experiment.layers(outcome.key)
+        scores = scores[scores["form"].isin(["averaged", "native"])]
+        acoustic = scores["condition"].isin(list(ACOUSTIC))
+        scores = scores[scores["layer_index"].notna() | acoustic]
+        if scores["layer_index"].isna().all():
+            continue  # an outcome of weighted sums alone
+        scores = scores.assign(layer_index=scores["layer_index"].mask(acoustic))
+        shuffled = scores[scores["labels"] != "true"]["value"].astype(float)
+        true = scores[scores["labels"] == "true"]
+        grouped = true.groupby(["condition", "layer", "layer_index", "frame_period"], sort=False, dropna=False).agg(
+            value=("value", "mean"), low=("low", "min"), high=("high", "max"), seeds=("seed", "nunique")
+        )
+        test = experiment.scores[experiment.scores["outcome"].eq(outcome.key) & experiment.scores["role"].eq("test")]
+        common = {
+            "group": f"Experiment on {speech_name(experiment.corpus)}, all seeds", "panel": outcome.name.removesuffix(", middle block"),
+            "n": test["speaker"].nunique(), "chance_low": shuffled.min(), "chance_high": shuffled.max(),
+        }  # fmt: skip
+        rows += [{**common, **row} for row in grouped.reset_index().to_dict("records")]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
