@@ -354,7 +354,10 @@ def test_middle_layers_are_averaged_by_corpus_with_their_baselines():
     nothing = pd.DataFrame()
     tables = ExperimentTables("LibriSpeech", pd.DataFrame(rows), nothing, nothing, nothing, nothing, nothing, {})
     text = sentences.outcome_layers([tables], "word_cca")
-    assert "on LibriSpeech 0.100 with downsampling and 0.300 without" in text
+    assert (
+        "on LibriSpeech 20 ms control 0.200, 20 ms control + aux. loss 0.400, MR-HuBERT without aux. loss 0.100 ("
+        in text
+    )
     assert "best layer of all 0.900, untrained at most 0.050, shuffled labels at most 0.010" in text
     alone = ExperimentTables("LibriSpeech", pd.DataFrame(rows[:2]), *(nothing,) * 5, {})
     assert "No experiment" in sentences.outcome_layers([alone], "word_cca")

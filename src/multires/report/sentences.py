@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from multires.corpus.utterance import Corpus
 from multires.experiment.decisions import CONTRADICTS, NEITHER, NOTHING, SUPPORTS, UNTESTED
-from multires.experiment.plan import PLAN
+from multires.experiment.plan import CONDITIONS, PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
 from multires.report.names import (
@@ -435,19 +435,18 @@ def outcome_layers(experiments: Sequence[ExperimentTables], outcome: str) -> str
         true, trained = rows["labels"] == "true", rows["trained"]
         inside = rows["block"].astype(str).str.startswith("middle")
         middle = rows[true & trained & inside].groupby("condition")["value"].mean()
-        kinds = {kind: middle[[own for own in middle.index if own.startswith(kind)]] for kind in ("multi", "mono")}
-        if any(values.empty for values in kinds.values()):
+        if not all(middle.index.str.startswith(architecture).any() for architecture in ("mono", "multi")):
             continue
         random = rows[true & rows["condition"].str.startswith("untrained")]["value"].max()
+        cells = ", ".join(f"{condition_name(key)} {middle[key]:.3f}" for key in CONDITIONS if key in middle.index)
         parts.append(
-            f"on {for_markdown(speech_name(each.corpus))} {kinds['multi'].mean():.3f} with downsampling and {kinds['mono'].mean():.3f} without (best layer "
-            f"of all {rows[true & trained]['value'].max():.3f}, untrained at most {random:.3f}, shuffled labels at most "
-            f"{rows[~true]['value'].max():.3f})"
+            f"on {for_markdown(speech_name(each.corpus))} {cells} (best layer of all {rows[true & trained]['value'].max():.3f}, "
+            f"untrained at most {random:.3f}, shuffled labels at most {rows[~true]['value'].max():.3f})"
         )
     if not parts:
         return "No experiment has models both with and without downsampling."
     return (
-        f"{name[0].upper()}{name[1:]}, mean over the middle block's layers and the conditions, 20 ms layers averaged to 40 ms: "
+        f"{name[0].upper()}{name[1:]}, mean over the middle block's layers and the seeds, 20 ms layers averaged to 40 ms: "
         f"{'; '.join(parts)}."
     )
 
