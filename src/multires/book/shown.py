@@ -41,6 +41,7 @@ DICTIONARY = {
     "chosen": "true for the layer of its block that the measure favors on training speakers",
     "comparison": "respect in which the two models differ: not at all, in one switch, or in the seed",
     "rate": "frames per second at which units are compared",
+    "treatment": "treatment of the dimensions of the layer before the comparison",
     "n_units": "different units",
     "n_labels": "different labels",
     "contrast": "the two conditions that differ in one switch",

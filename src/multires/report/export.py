@@ -227,6 +227,17 @@ def _condense_units(table: pd.DataFrame) -> pd.DataFrame:
     return wide.astype({"rate": int, "clusters": int}).rename_axis(columns=None)
 
 
+def _condense_geometry(table: pd.DataFrame) -> pd.DataFrame:
+    kept = [*_GEOMETRY, "cka", "cca", "abx accuracy"]
+    rows = table[table["measure"].isin(kept)]
+    titles = rows["measure"].where(rows["view"].eq("frames"), rows["measure"] + ", " + rows["treatment"])
+    return layers_by_view(rows.assign(view=titles, measure="", window=float("nan")))
+
+
+_GEOMETRY = ("mean cosine", "top 3 variance", "outlier dimensions")
+"""Measures of dimensions that fit a page."""
+
+
 def _condense_similarity(table: pd.DataFrame) -> pd.DataFrame:
     """Pairs of layers with the same name in two models."""
     same = table["layer"].eq(table["against_layer"]) & table["comparison"].ne("within a model")
@@ -302,6 +313,11 @@ SECTIONS: dict[str, Section] = {
         {"similarity": _with_names(figures.similarity_maps), "shared": _with_names(figures.shared_by_depth)},
         _condense_similarity,
     ),
+    "geometry": Section(
+        "Anisotropy and outlier dimensions, and other measures without them", stages.layer_geometry,
+        {"dimensions": _with_names(figures.dominant_dimensions), "treated": _with_names(figures.treated_dimensions)},
+        _condense_geometry,
+    ),
     "efficiency": Section(
         "Cost with and without downsampling", stages.efficiency,
         {"macs": _alone(charts.macs_by_part), "savings": _alone(charts.savings), "latency": _alone(charts.latency),
@@ -312,6 +328,11 @@ SECTIONS: dict[str, Section] = {
         "Accuracy of linear probes", stages.probes,
         {"probes": _with_names(figures.probes_by_layer), "weighted-sums": _with_names(figures.weighted_sums)},
         lambda table: layers_by_view(table, ["accuracy"]),
+    ),
+    "selectivity": Section(
+        "Probes less their control tasks, and the description length of words", stages.selectivities,
+        {"selectivity": _with_names(figures.selectivity)},
+        lambda table: layers_by_view(table, ["accuracy", "control accuracy", "selectivity", "compression"]),
     ),
     "agreement": Section(
         "Rank correlation of CCA and MI with probe accuracy", stages.agreement,

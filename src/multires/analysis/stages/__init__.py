@@ -1,8 +1,10 @@
 """Stages of the analysis: each takes a run and returns a tidy table, kept in the workspace."""
 
+from multires.analysis.stages.control import selectivities
 from multires.analysis.stages.correlation import GROUPINGS, REPLICATE, cca, cca_grouping, cca_replicates, cca_variants
 from multires.analysis.stages.costs import efficiency
 from multires.analysis.stages.gather import distinct_models, layer_table
+from multires.analysis.stages.geometry import layer_geometry
 from multires.analysis.stages.information import (
     CLUSTER_COUNTS,
     mi_clusters,
@@ -32,6 +34,7 @@ __all__ = [
     "example_utterance",
     "extraction",
     "frame_units",
+    "layer_geometry",
     "layer_similarity",
     "layer_table",
     "mi_clusters",
@@ -40,4 +43,5 @@ __all__ = [
     "probes",
     "resolution",
     "resolution_replicates",
+    "selectivities",
 ]

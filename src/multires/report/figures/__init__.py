@@ -16,7 +16,14 @@ from multires.report.figures.measures import (
     weighted_sums,
 )
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
-from multires.report.figures.structure import shared_by_depth, similarity_maps, units_by_layer
+from multires.report.figures.structure import (
+    dominant_dimensions,
+    selectivity,
+    shared_by_depth,
+    similarity_maps,
+    treated_dimensions,
+    units_by_layer,
+)
 from multires.report.figures.style import use_style
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "cca_by_window",
     "cca_variants",
     "claims",
+    "dominant_dimensions",
     "durations",
     "extraction_summary",
     "factorial",
@@ -39,9 +47,11 @@ __all__ = [
     "probes_by_layer",
     "resolution_by_layer",
     "schematic",
+    "selectivity",
     "shared_by_depth",
     "similarity_maps",
     "training_curves",
+    "treated_dimensions",
     "units_by_layer",
     "use_style",
     "utterance",

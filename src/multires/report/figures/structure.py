@@ -149,6 +149,84 @@ def shared_by_depth(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+def dominant_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Mean cosine and the share of variance in the three largest dimensions, by layer.
+
+    Parameters
+    ----------
+    table
+        Of `multires.analysis.stages.layer_geometry`.
+    corpus, models
+        For the title.
+    """
+    titles = {"mean cosine": "mean cosine of two frames", "top 3 variance": "variance in 3 largest dimensions"}
+    rows = table[table["view"].eq("frames")]
+    acoustic = rows["model"].eq("mel")
+    mel = rows[acoustic & rows["measure"].isin(list(titles))]
+    return layer_curves(
+        rows[~acoustic], panels="measure", ylabel="share", title=f"{corpus}; {models}", panel_titles=titles,
+        references={"log-mel": dict(zip(mel["measure"], mel["value"], strict=True))},
+    )  # fmt: skip
+
+
+def treated_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """CKA, CCA and ABX of one model's layers with their dimensions as they are, standardized, and without outliers.
+
+    Parameters
+    ----------
+    table
+        Of `multires.analysis.stages.layer_geometry`.
+    corpus, models
+        For the title.
+    """
+    titles = {"cka": "CKA with log-mel", "cca": "CCA with words", "abx accuracy": "word ABX"}
+    rows = table[table["measure"].isin(list(titles))]
+    figure, axes = new_figure(1, 3, height=3.4, sharex=True)
+    for axis, (measure, title) in zip(axes.flat, titles.items(), strict=True):
+        for number, (treatment, part) in enumerate(rows[rows["measure"].eq(measure)].groupby("treatment", sort=False)):
+            part = part.sort_values("layer_index")
+            spread = np.stack([part["value"] - part["low"], part["high"] - part["value"]]).astype(float)
+            axis.errorbar(
+                part["layer_index"].astype(float) + 0.1 * number, part["value"], yerr=np.nan_to_num(spread.clip(0)),
+                marker=_SHAPES[number], markersize=5, capsize=2, elinewidth=1.1, label=str(treatment),
+                color=(INK, *RESOLUTION_COLOURS.values())[number],
+            )  # fmt: skip
+        axis.set_title(title)
+        axis.set_xlabel("layer")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].set_ylabel("score")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3, fontsize="small")
+    named = condition_name(rows["condition"].iloc[0]) if len(rows) else models
+    heading(figure, corpus, named)
+    return figure
+
+
+def selectivity(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Selectivity of probes by layer, a panel for each task, and the compression of word labels.
+
+    Parameters
+    ----------
+    table
+        Of `multires.analysis.stages.selectivities`.
+    corpus, models
+        For the title.
+    """
+    kept = table["measure"].isin(["selectivity", "compression"])
+    shuffled = table["measure"].eq(f"compression{_SHUFFLED}")
+    panel = table["view"] + ": " + table["measure"].str.removesuffix(_SHUFFLED)
+    rows = table.assign(panel=panel)
+    acoustic = rows["model"].isin(["mel", "mfcc"])
+    known = rows[acoustic & kept]
+    return layer_curves(
+        rows[~acoustic & kept], panels="panel", ylabel="", title=f"{corpus}; {models}",
+        panel_titles={key: key for key in dict.fromkeys(rows[kept]["panel"])}, baselines=rows[~acoustic & shuffled],
+        references={
+            name: dict(zip(part["panel"], part["value"], strict=True))
+            for name, part in (("log-mel", known[known["model"] == "mel"]), ("MFCC", known[known["model"] == "mfcc"]))
+        },
+    )  # fmt: skip
+
+
 def _name(condition: object, trained: object) -> str:
     return condition_name(condition if trained else f"{UNTRAINED}{condition}")
 
