@@ -420,3 +420,20 @@ def test_mutual_information_of_two_models_is_compared_in_the_same_resamples(tmp_
         assert row.value == pytest.approx(best["untrained/multi-small"] - best["untrained/mono-small"])
         assert row.low < row.high
         assert row.against == "untrained/mono-small"
+
+
+@few_rows
+@pytest.mark.slow
+def test_the_weighted_sum_of_a_log_mel_model_leaves_its_input_out(tmp_path):
+    run = tiny(
+        tmp_path,
+        models="librispeech/hubert-0",
+        reference_model="librispeech/hubert-0",
+        layers=None,
+        hours=0.02,
+        frames=100,
+    )
+    table = stages.probes(run).table
+    weighed = table[(table["measure"] == "layer weight") & (table["view"] == "phone")]
+    assert weighed["layer"].tolist() == [f"encoder.0.{index}" for index in range(6)]
+    assert weighed["value"].sum() == pytest.approx(1)

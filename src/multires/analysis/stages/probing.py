@@ -27,6 +27,9 @@ from multires.results import tidy
 TASKS = ("phone", "word", "speaker")
 """Labels that probes classify."""
 
+_INPUTS = ("conv", "input")
+"""Blocks before the transformer layers, whose width may be another: a weighted sum leaves them out."""
+
 
 def probes(run: Run) -> Result:
     """Linear probes for phone, word and speaker on every layer, on log-mel and MFCC, and on weighted sums of layers."""
@@ -40,7 +43,7 @@ def probes(run: Run) -> Result:
         summed = [
             (
                 run.features(subject.name, subject.seed),
-                [layer for layer in subject_layers(run, subject) if layer.name != "conv"],
+                [layer for layer in subject_layers(run, subject) if layer.block not in _INPUTS],
                 {**subject_columns(run, subject), "layer": "weighted sum", "view": task},
             )
             for subject in run.subjects
