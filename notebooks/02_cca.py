@@ -61,7 +61,7 @@ from multires.analysis import comparisons, stages
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import figures, sentences
+from multires.report import contrasts, figures, sentences
 from multires.report.escape import styled
 
 given = notebook_parameters(globals())
@@ -173,7 +173,7 @@ shown.folded(
 )
 
 # %% tags=["hide-input"]
-Markdown(comparisons.said(differences[differences["view"].isin(["phone", "word"])]))
+Markdown(contrasts.differences(differences[differences["view"].isin(["phone", "word"])]))
 
 # %% [markdown]
 # ## The same window for every layer
@@ -235,7 +235,7 @@ Markdown(sentences.outcome_layers(experiment_tables(), "word_cca"))
 # notebook.
 
 # %% tags=["hide-input"]
-Markdown(sentences.cca_conclusion(differences, run.corpus.name))
+Markdown(contrasts.cca_conclusion(differences, run.corpus.name))
 
 # %% [markdown]
 # ## Exercises

@@ -58,7 +58,7 @@ from multires.analysis import comparisons, stages
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import figures, sentences
+from multires.report import contrasts, figures, sentences
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -158,7 +158,7 @@ shown.folded(
 )
 
 # %% tags=["hide-input"]
-Markdown(comparisons.said(differences))
+Markdown(contrasts.differences(differences))
 
 # %% [markdown]
 # ## How much of it is bias?
@@ -190,7 +190,7 @@ Markdown(sentences.outcome_layers(experiment_tables(), "word_information"))
 # `models`, `profile`, `data`.
 
 # %% tags=["hide-input"]
-Markdown(sentences.mutual_information_conclusion(differences, run.corpus.name))
+Markdown(contrasts.mutual_information_conclusion(differences, run.corpus.name))
 
 # %% [markdown]
 # ## Exercises

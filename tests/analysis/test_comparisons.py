@@ -6,6 +6,7 @@ from multires.analysis import comparisons
 from multires.analysis.stages import REPLICATE
 from multires.errors import MultiresError
 from multires.measures.bootstrap import compare_replicates
+from multires.report import contrasts
 from multires.results import COLUMNS, tidy
 
 RNG = np.random.default_rng(0)
@@ -52,9 +53,11 @@ def test_best_layers_are_compared_in_the_same_resamples(table):
     mel = found[found["view"] == "mel"].iloc[0]
     assert (mel["window"], mel["against_layer"]) == (80, "b"), "in the widest window only"
     assert len(found) == 2, "no trained model is the control of an untrained one"
-    text = comparisons.said(found)
-    assert "`d` less `m`" in text
+    text = contrasts.differences(found)
+    assert "MR-HuBERT without aux. loss less 20 ms control: phone +0.050 [" in text
     assert "1 of 2 intervals exclude zero" in text
+    twice = contrasts.differences(pd.concat([found, found.assign(model="e")]))
+    assert "d less 20 ms control" in twice, "by their own names where two models are of one condition"
 
 
 def test_without_replicates_there_is_no_interval(table):
@@ -66,7 +69,7 @@ def test_without_replicates_there_is_no_interval(table):
 def test_one_model_has_nothing_to_be_compared_with(table):
     found = comparisons.shown(comparisons.compare(table[table["model"] == "m"]))
     assert found.empty
-    assert "no two models" in comparisons.said(found)
+    assert "no two models" in contrasts.differences(found)
 
 
 def test_replicates_must_be_pairs():

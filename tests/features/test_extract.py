@@ -77,3 +77,10 @@ def test_faults_name_the_layer_and_the_utterance(corpus, tmp_path):
     blocked.touch()
     with pytest.raises(MultiresError, match="cannot write"):
         extract(Ramp(), whole, table, blocked, progress=False)
+
+
+def test_the_progress_bar_names_the_model_and_its_place(corpus, tmp_path, capsys):
+    whole = Corpus("toy", corpus.utterances[:3], fingerprint="toy")
+    extract(Ramp(), whole, segment_table(whole, frames=9, seed=0), tmp_path / "ramp", place="3 of 8")
+    shown = capsys.readouterr().err
+    assert f"extract {Ramp().key} (3 of 8): 100%" in shown

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from multires.corpus.utterance import Corpus
 from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
-from multires.report import sentences
+from multires.report import contrasts, sentences
 from multires.results import tidy
 
 
@@ -68,7 +68,7 @@ def test_names_are_shown_as_they_are_and_never_as_markup(name):
     pair = {**difference("multi", 0.1), "corpus": name}
     texts = [
         sentences.extraction(tidy(spread)), sentences.cca(tidy(scores)),
-        sentences.cca_conclusion(pd.DataFrame([pair]), name), sentences._learned(gate(name)),
+        contrasts.cca_conclusion(pd.DataFrame([pair]), name), sentences._learned(gate(name)),
     ]  # fmt: skip
     parser = MarkdownIt("commonmark", {"html": True})
     for text in texts:
@@ -224,7 +224,7 @@ def difference(condition: str, value: float, *, view: str = "word", trained: boo
 def test_the_second_chapter_ends_with_the_paired_difference_that_it_shows(value, said):
     rows = [difference("multi", value), difference("multi", value, view="phone"), difference("multi+aux", 0.9),
             difference("mono+aux", 0.8, against="mono")]  # fmt: skip
-    text = sentences.cca_conclusion(pd.DataFrame(rows), "toy")
+    text = contrasts.cca_conclusion(pd.DataFrame(rows), "toy")
     assert said in text
     assert text.startswith("**In this run (toy speech)**")
     assert "in CCA." in text
@@ -234,15 +234,15 @@ def test_the_second_chapter_ends_with_the_paired_difference_that_it_shows(value,
 
 
 def test_chapters_compare_only_what_differs_in_resolution_alone():
-    alone = sentences.mutual_information_conclusion(pd.DataFrame([difference("multi+aux", 0.1)]), "toy")
+    alone = contrasts.mutual_information_conclusion(pd.DataFrame([difference("multi+aux", 0.1)]), "toy")
     assert "is higher with words (+0.100" in alone
     assert "normalized mutual information" in alone
     other = pd.DataFrame([difference("multi+aux", 0.1, against="hubert")])
-    assert "no two models that differ in their resolution alone" in sentences.mutual_information_conclusion(
+    assert "no two models that differ in their resolution alone" in contrasts.mutual_information_conclusion(
         other, "toy"
     )
     random = pd.DataFrame([difference("multi", 0.1, trained=False)])
-    assert "These models are untrained." in sentences.cca_conclusion(random, "toy")
+    assert "These models are untrained." in contrasts.cca_conclusion(random, "toy")
 
 
 def tables(verdicts=("nothing to attribute at this scale", "supports"), *, gain="no gain shown", interest=0.03):

@@ -103,21 +103,3 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The differences of trained models; of all where none is trained."""
     trained = table["trained"].astype(bool)
     return table[trained] if trained.any() else table
-
-
-def said(table: pd.DataFrame) -> str:
-    """Sentences on the paired differences that exclude zero."""
-    if table.empty:
-        return "This run has no two models to compare."
-    parts = []
-    for (model, against), part in table.groupby(["model", "against"], sort=False):
-        told = ", ".join(
-            f"{str(row.view).replace('_', ' ')} {row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
-            for row in part.itertuples()
-        )
-        parts.append(f"`{model}` less `{against}`: {told}")
-    clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
-    return (
-        f"Best layer less best layer, paired: {'; '.join(parts)}. {clear} of {len(table)} intervals exclude zero; they "
-        "cover the sampling of speakers, not the choice of the best layers."
-    )

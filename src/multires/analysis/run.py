@@ -269,9 +269,11 @@ class Run:
         weights = fingerprint(model)
         key = _digest(code_digest(), self.corpus.fingerprint, self._sample, self.seed, weights, layers)
         path = self.workspace / "features" / _folder_name(subject, key)
+        subjects = self.subjects
+        place = f"{subjects.index(subject) + 1} of {len(subjects)}" if subject in subjects else ""
         store = extract(
             model, self.corpus, self.segments, path, layers=layers, device=self.device, engine=self.engine, jobs=self.jobs,
-            source=NamedModel(subject.name, subject.seed, weights), progress=self.progress,
+            source=NamedModel(subject.name, subject.seed, weights), progress=self.progress, place=place,
         )  # fmt: skip
         store.share_labels(self._shared_segments)
         return store

@@ -44,6 +44,7 @@ def extract(
     source: Callable[[], LayeredModel] | None = None,
     jobs: int | None = None,
     progress: bool = True,
+    place: str = "",
 ) -> FeatureStore:
     """Run a model over a corpus and keep the pooled vectors of every segment at every layer.
 
@@ -64,6 +65,8 @@ def extract(
     jobs
         Batches at a time in this process, which share its threads; if None, by a measurement on this machine. On a
         GPU and in the workers of a cluster always one.
+    progress, place
+        Whether to show a progress bar, and which of several models this is, to be shown with it: ``3 of 8``.
 
     Raises
     ------
@@ -92,9 +95,10 @@ def extract(
 
     seconds = [round(sum(utterance.duration for utterance in each)) for each in shards]
     if missing():
+        title = f"extract {visible(model.key)}" + f" ({place})" * bool(place)
         with (
             storage.making(path),
-            tqdm(total=sum(seconds), desc=f"extract {visible(model.key)}", unit="s audio", disable=not progress) as bar,
+            tqdm(total=sum(seconds), desc=title, unit="s audio", disable=not progress) as bar,
         ):
             wanted = missing()
             bar.update(sum(seconds) - sum(seconds[number] for number in wanted))

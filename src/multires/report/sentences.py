@@ -125,59 +125,6 @@ def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
     )
 
 
-def cca_conclusion(differences: pd.DataFrame, corpus: str) -> str:
-    """The second chapter's last sentence: the paired differences with and without downsampling, in CCA with labels.
-
-    Parameters
-    ----------
-    differences
-        The rows of `multires.analysis.comparisons.cca_comparisons` that the chapter shows.
-    corpus
-        Named in the sentence.
-    """
-    return _resolution_conclusion(differences, "CCA", corpus)
-
-
-def mutual_information_conclusion(differences: pd.DataFrame, corpus: str) -> str:
-    """The third chapter's last sentence: the same in normalized mutual information.
-
-    Parameters
-    ----------
-    differences
-        The rows of `multires.analysis.comparisons.mi_comparisons` that the chapter shows.
-    corpus
-        Named in the sentence.
-    """
-    return _resolution_conclusion(differences, "normalized mutual information", corpus)
-
-
-def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str) -> str:
-    heading = f"**In this run ({for_markdown(speech_name(corpus))})**"
-    pairs = differences[differences["condition"].isin(["multi", "multi+aux"])]
-    pairs = pairs[pairs["against_condition"] == pairs["condition"].str.replace("multi", "mono")]
-    parts = []
-    for view in ("word", "phone"):
-        part = pairs[pairs["view"] == view]
-        if len(part):
-            row = part.sort_values("condition").iloc[0]
-            parts.append(
-                f"{_direction(row)} with {view}s ({said(row)}; "
-                f"{_model(row['condition'])} less {_model(row['against_condition'])})"
-            )
-    if not parts:
-        return f"{heading} there are no two models that differ in their resolution alone, so that {measure} says nothing about it."
-    untrained = "" if pairs["trained"].fillna(False).astype(bool).any() else " These models are untrained."
-    return (
-        f"{heading} the best layer with downsampling, compared with the best without, {' and '.join(parts)} in {measure}."
-        f"{untrained} It is one model of each kind: another training run could differ by more than this interval, which covers "
-        "speakers only. Chapter 5 has several."
-    )
-
-
-def _direction(row: pd.Series) -> str:
-    return "is higher" if row["low"] > 0 else "is lower" if row["high"] < 0 else "is not shown to differ"
-
-
 def cca_windows(table: pd.DataFrame) -> str:
     """Effect of a wider window alone on the score of the 20 ms layers."""
     rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
