@@ -19,6 +19,10 @@ class MultiresError(ValueError):
         return [f"{type(self).__name__}: {self}"]
 
 
+class TooLittleSpeech(MultiresError):
+    """Speech that one table cannot be computed from; other tables may be."""
+
+
 def choose(what: str, value: object, known: "list[str] | tuple[str, ...]") -> str:
     """Return `value` if it is one of `known`; otherwise say what `what` may be.
 

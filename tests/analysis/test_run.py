@@ -40,6 +40,13 @@ def test_wrong_parameters_stop_before_any_work(tmp_path, arguments, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_run_removes_what_ended_ones_left_in_shared_memory(tmp_path, monkeypatch):
+    removed = []
+    monkeypatch.setattr("multires.analysis.run.remove_shared_memory_of_the_dead", lambda: removed.append(1))
+    open_run(workspace=tmp_path)
+    assert removed == [1]
+
+
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

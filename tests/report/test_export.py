@@ -1,6 +1,7 @@
 """A folder for a paper: every table and figure, in forms that other programs read."""
 
 import json
+import logging
 import re
 import resource
 import signal
@@ -13,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from multires.analysis.run import Result
-from multires.errors import MultiresError
+from multires.errors import MultiresError, TooLittleSpeech
 from multires.report import export
 from multires.report.export import FORMATS, SECTIONS, Section, latex, layers_by_view, report
 from multires.results import tidy
@@ -124,3 +125,24 @@ def test_on_a_full_disk_each_file_of_a_report_is_whole_or_as_it_was(tmp_path, mo
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_sections_that_the_speech_is_too_little_for_are_left_out_with_the_reason(tmp_path, monkeypatch, caplog):
+    result = Result(pd.DataFrame({"model": ["multi"], "value": [0.5]}), {}, tmp_path / "table.parquet")
+
+    def too_little(_):
+        raise TooLittleSpeech("probes: corpus <b> has one speaker: give more")
+
+    made = Section("Scores", lambda _: result, {}, lambda given: given)
+    left = Section("Probes", too_little, {}, lambda given: given)
+    monkeypatch.setattr(export, "SECTIONS", {"scores": made, "probes": left})
+    named = SimpleNamespace(profile=SimpleNamespace(name="folder", models=("multi",)), seed=0, progress=False)
+    named.corpus = SimpleNamespace(name="folder")
+    caplog.set_level(logging.INFO)
+    text = report(named, tmp_path / "paper", formats=["csv"]).read_text()
+    assert "- [scores.csv](scores.csv)" in text
+    assert "## Probes\n\nLeft out: probes: corpus &#60;b&#62; has one speaker: give more." in text
+    assert "probes is left out: probes: corpus <b> has one speaker" in caplog.text
+    with pytest.raises(TooLittleSpeech, match="has one speaker"):
+        report(named, tmp_path / "nothing", formats=["csv"], only=["probes"])
+    assert list((tmp_path / "nothing").iterdir()) == []

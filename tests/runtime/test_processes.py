@@ -30,6 +30,41 @@ def wait(folder):
 list(in_processes(wait, [sys.argv[1]] * 2, 2))
 """
 
+IN_A_KERNEL = f"""
+import os, sys
+from pathlib import Path
+from jupyter_client.manager import start_new_kernel
+
+folder = sys.argv[1]
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=120)
+code = "import sys; sys.argv = ['', " + repr(folder) + "]" + {WORKERS!r}
+client.execute("import os, pathlib; pathlib.Path(" + repr(folder) + ", str(os.getpid()) + '.kernel').touch()")
+client.execute(code)
+import threading
+threading.Event().wait()
+"""
+
+ON_DASK = """
+import os, sys, threading
+from pathlib import Path
+from distributed import Client, LocalCluster
+
+def wait(folder):
+    Path(folder, f"{os.getpid()}.pid").touch()
+    threading.Event().wait()
+
+def work(folder):
+    from multires.runtime.parallel import in_processes
+    Path(folder, f"{os.getpid()}.pid").touch()
+    list(in_processes(wait, [folder] * 2, 2))
+
+if __name__ == "__main__":
+    import dask
+    dask.config.set({"distributed.worker.daemon": sys.argv[2] == "daemons"})
+    with LocalCluster(n_workers=1, threads_per_worker=1, memory_limit=0, dashboard_address=None) as local, Client(local) as c:
+        c.submit(work, sys.argv[1]).result()
+"""
+
 CHILD = """
 import subprocess, sys
 from multires.runtime.processes import command
@@ -48,6 +83,14 @@ def until(condition) -> None:
     deadline = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def within(seconds: float, condition) -> None:
+    """As `until`, on a busy machine in four times as long."""
+    deadline = time.monotonic() + 4 * seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it took longer than {4 * seconds:g} s"
         time.sleep(0.05)
 
 
@@ -88,6 +131,32 @@ def test_worker_processes_end_with_their_parent(tmp_path, number):
         until(lambda: not shared_memory(parent.pid))
 
 
+@pytest.mark.parametrize("whole", ["kernel", "client"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_workers_of_a_notebook_end_with_its_kernel_and_with_what_runs_it(tmp_path, number, whole):
+    pytest.importorskip("ipykernel")
+    with started(tmp_path, IN_A_KERNEL, children=2) as (parent, workers):
+        kernel = next(int(path.stem) for path in tmp_path.glob("*.kernel"))
+        try:
+            os.kill(kernel if whole == "kernel" else parent.pid, number)
+            within(5, lambda: not any(map(alive, workers)))
+            within(5, lambda: not alive(kernel))
+        finally:
+            for pid in filter(alive, (kernel, parent.pid)):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("kind", "children"), [("daemons", 1), ("others", 3)])  # daemons start no processes
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_workers_of_a_dask_cluster_and_theirs_end_with_the_program(tmp_path, number, kind, children):
+    pytest.importorskip("distributed")
+    (tmp_path / "program.py").write_text(ON_DASK)
+    run = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_path({str(tmp_path / 'program.py')!r}, run_name='__main__')"
+    with started(tmp_path, run, kind, children=children) as (parent, workers):
+        parent.send_signal(number)
+        within(5, lambda: not any(map(alive, workers)))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_child_process_ends_with_its_parent(tmp_path, number):
     script = tmp_path / "script.py"
@@ -120,9 +189,18 @@ except KeyboardInterrupt:
     assert (tmp_path / "written").read_text() == "checkpoint"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_termination_takes_the_way_of_an_interrupt(number):
-    script = """
+BOOK = """
+import runpy, sys, threading
+from multires.book import build
+def wait(*_, **__):
+    print("begun", flush=True)
+    threading.Event().wait()
+build.build_book = wait
+sys.argv = ["multires.book"]
+runpy.run_module("multires.book", run_name="__main__")
+"""
+
+COMMAND = """
 import sys, threading
 from multires import cli
 @cli.app.command()
@@ -132,6 +210,11 @@ def wait():
 sys.argv = ["multires", "wait"]
 cli.main()
 """
+
+
+@pytest.mark.parametrize("script", [COMMAND, BOOK], ids=["command", "book"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_termination_takes_the_way_of_an_interrupt(number, script):
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:

@@ -41,6 +41,7 @@ from multires.runtime import storage
 from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
 from multires.runtime.notices import show_notices
+from multires.runtime.parallel import remove_shared_memory_of_the_dead
 from multires.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -409,6 +410,7 @@ def open_run(
     seed = positive_integer("seed", seed, lowest=0)
     if not isinstance(layers, list | tuple):
         layers = [name.strip() for name in text_parameter("layers", layers).split(",") if name.strip()]
+    remove_shared_memory_of_the_dead()
     run = Run(
         profile=chosen,
         seed=seed,

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.profiles import DEFAULT, PROFILES
 from multires.runtime.digest import code_digest
+from multires.runtime.processes import Terminated
 from multires.runtime.storage import make_marked
 
 if TYPE_CHECKING:
@@ -470,7 +472,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("multires: interrupted; the next run continues from here", file=sys.stderr)
-        return 130
+        return 128 + (Terminated.last or signal.SIGINT)
     print(f"\nthe book: {page.resolve()}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,15 @@ from multires.analysis import stages
 from multires.analysis.effects import block_effects
 from multires.analysis.run import Result, Run
 from multires.analysis.stages.matched import EQUAL
-from multires.errors import MultiresError, choose
+from multires.errors import MultiresError, TooLittleSpeech, choose
 from multires.report import costs, figures, sentences
 from multires.report.escape import for_latex, for_markdown
 from multires.report.evidence import claims
 from multires.report.figures import efficiency as charts
 from multires.results import export
 from multires.runtime.storage import replace_file
+
+_LOG = logging.getLogger(__name__)
 
 FORMATS = ("csv", "tex", "pdf", "svg")
 """Formats of a report: the first two for tables, the others for figures."""
@@ -57,6 +60,8 @@ class Section:
 def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, only: Sequence[str] = ()) -> Path:
     """Write every table and figure of a run; what its workspace does not hold yet is computed first.
 
+    A section for which there is too little speech is left out, and the index says why.
+
     Every file is replaced in one step: on a full disk those written before are whole, and the others as they were.
     Each stage gives ``<stage>.csv`` (all its numbers), ``<stage>.json`` (where they come from), ``<stage>.tex`` (a
     table that fits a page, for the package booktabs), and its figures as PDF and SVG. ``index.md`` lists them.
@@ -76,23 +81,32 @@ def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, on
     Raises
     ------
     MultiresError
-        For an unknown format or section, or a folder that cannot be written.
+        For an unknown format or section, a folder that cannot be written, or speech too little for every section.
     """
     kinds = [choose("format", kind, FORMATS) for kind in dict.fromkeys(formats)]
     chosen = [choose("section", name, tuple(SECTIONS)) for name in dict.fromkeys(only)] or list(SECTIONS)
     place = Path(folder).expanduser()
     figures.use_style()
     corpus = run.corpus.name
-    entries = []
+    entries: list[str] = []
+    missing: list[TooLittleSpeech] = []
     try:
         place.mkdir(parents=True, exist_ok=True)
         for name in tqdm(chosen, desc="report", unit="section", disable=not run.progress):
             section = SECTIONS[name]
-            result = section.make(run)
+            try:
+                result = section.make(run)
+            except TooLittleSpeech as error:
+                missing.append(error)
+                _LOG.info("%s is left out: %s", name, error)
+                entries.append(f"## {section.title}\n\nLeft out: {for_markdown(error)}.\n")
+                continue
             written = _tables(result, place / name, section, kinds)
             models = sentences.models(stages.cca(run).table) if name == "claims" else _models(result.table)
             written += _figures(result.table, place, section, corpus, models, kinds)
             entries.append(f"## {section.title}\n\n" + "".join(f"- [{path.name}]({path.name})\n" for path in written))
+        if len(missing) == len(chosen):
+            raise missing[0]
         index = place / "index.md"
         heading = (
             f"# {run.profile.name}, seed {run.seed}: {for_markdown(corpus)} speech\n\n"

@@ -203,7 +203,7 @@ def _score(
 
 def _folds(run: Run, labels: pd.DataFrame, group_by: str) -> tuple[int, int] | None:
     """Folds and trials for some segments; fewer than the profile's, or none, where there are too few groups."""
-    units = len(labels) if group_by == "segment" else labels[group_by].nunique()
+    units = len(labels) // 2 if group_by == "segment" else labels[group_by].nunique()  # two rows a fold, at least
     asked = run.profile.folds, run.profile.trials
     made = feasible_folds(*asked, units)
     if made != asked:

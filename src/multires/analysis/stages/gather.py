@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from multires.analysis.run import ACOUSTIC, Run, Subject
-from multires.errors import MultiresError
+from multires.errors import MultiresError, TooLittleSpeech
 from multires.features.store import FeatureStore
 from multires.models.layers import Layer
 from multires.results import tidy
@@ -98,7 +98,12 @@ def gather_rows(
     else:
         rows = _gather_here(run, stage, work, rows_of, unit)
     if not rows:
-        raise MultiresError(
+        if len({utterance.speaker for utterance in run.corpus}) < 2:
+            raise TooLittleSpeech(
+                f"{stage}: corpus {run.corpus.name} has one speaker, and this is evaluated on others than it is fitted "
+                "to: give recordings of more speakers, in a folder each"
+            )
+        raise TooLittleSpeech(
             f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
             "alignments, or lower word_instances"
         )

@@ -126,7 +126,7 @@ def _pair_rows(run: Run, pair: _Pair) -> list[dict[str, Any]]:
 def _cca_rows(run: Run, pair: _Pair, vectors: list[list[np.ndarray]], table: pd.DataFrame) -> list[dict[str, Any]]:
     """Mean CCA of layers of equal depth."""
     chosen = np.sort(np.random.default_rng(run.seed).permutation(len(table))[:_CCA_ROWS])
-    folds = feasible_folds(run.profile.folds, 1, len(chosen))
+    folds = feasible_folds(run.profile.folds, 1, len(chosen) // 2)
     depths = {layer.index: place for place, layer in enumerate(pair.second.layers)}
     rows: list[dict[str, Any]] = []
     for i, layer in enumerate(pair.first.layers):

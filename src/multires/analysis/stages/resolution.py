@@ -16,7 +16,7 @@ from multires.analysis.stages.gather import gather_rows, layer_columns
 from multires.analysis.stages.grid import framed_columns
 from multires.analysis.stages.matched import EQUAL, MatchedFrames, chosen_items, match_frames, matchings_of
 from multires.analysis.stages.rows import run_parameters
-from multires.errors import MultiresError
+from multires.errors import MultiresError, TooLittleSpeech
 from multires.features.frames import FrameStore
 from multires.measures.abx import abx
 from multires.measures.anisotropy import standardize
@@ -151,6 +151,11 @@ def _block_rows(run: Run, block: _Block) -> list[dict[str, Any]]:
         if min(table.loc[part, "label"].nunique() for part in (train, evaluation)) < 2:
             continue
         speakers = np.unique(table.loc[train, "speaker"])
+        if len(speakers) < 2 and len(block.layers) > 1:
+            raise TooLittleSpeech(
+                f"resolution: a block's layer is chosen on some of the training speakers after fitting to the others, and "
+                f"corpus {run.corpus.name} has {len(speakers)}: give recordings of more speakers"
+            )
         held = train & table["speaker"].isin(speakers[::_HELD_OUT]).to_numpy()
         chosen = _chosen(run, block, view, table, _Split(train & ~held, held), rows)
         for layer in block.layers:
@@ -287,7 +292,7 @@ def _scores(
     draws = max(replicates, 2)
     found: dict[str, _Score] = {}
     whole = judge if replicates else fit | judge  # CCA divides rows itself: a layer is chosen on all that there are
-    folds = feasible_folds(run.profile.folds, run.profile.trials, int(whole.sum()))
+    folds = feasible_folds(run.profile.folds, run.profile.trials, int(whole.sum()) // 2)  # two rows a fold
     if "cca" in only and folds is not None:
         result = cca_scores(
             x[whole], {"label": labels[whole]}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
