@@ -49,6 +49,7 @@ quick: env ## run the tests that take at most a few seconds each
 
 faults: env ## inject failures (killed processes, full disks, dying workers) and check that the next run recovers
 	$(BIN)/python -m benchmarks.faults --quick
+	$(BIN)/python -m benchmarks.hostile
 
 lint: env ## check style, types, spelling, and that the notebooks match their sources
 	$(BIN)/ruff check .

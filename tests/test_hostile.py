@@ -1,7 +1,9 @@
 """The readers under mutated input; `python -m benchmarks.fuzz` does the same a million times."""
 
 import io
+import json
 import random
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -64,3 +66,14 @@ def test_a_cut_pickle_and_a_zip_of_another_version_are_refused_in_a_sentence(tmp
     path.write_bytes(content)
     with pytest.raises(MultiresError, match=r"truncated or damaged \(zip file version 14.8\)"):
         read_fairseq(path)
+
+
+def test_hostile_checkpoints_run_nothing_and_end_in_a_sentence():
+    """At least 150, in a process of its own, with two more gigabytes and ten seconds for each."""
+    script = "import json; from benchmarks.hostile import faults; print(json.dumps(faults()))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    tried, accepted, wrong = json.loads(done.stdout.splitlines()[-1])
+    assert wrong == []
+    assert tried >= 150
+    assert accepted == 1, "the one good file, without which refusals would say nothing"
