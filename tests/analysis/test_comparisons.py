@@ -60,6 +60,12 @@ def test_best_layers_are_compared_in_the_same_resamples(table):
     assert "d less 20 ms control" in twice, "by their own names where two models are of one condition"
 
 
+def test_the_input_of_the_transformer_is_not_compared(table):
+    inputs = table[table["layer"].eq("b") & table["model"].eq("m") & table["view"].eq("phone")]
+    best = inputs.assign(layer="input", block="input", value=inputs["value"] + 0.3)
+    pd.testing.assert_frame_equal(comparisons.compare(pd.concat([table, best])), comparisons.compare(table))
+
+
 def test_without_replicates_there_is_no_interval(table):
     found = comparisons.compare(table[table["measure"] != REPLICATE])
     assert found[["low", "high"]].isna().all(axis=None)

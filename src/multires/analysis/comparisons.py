@@ -14,6 +14,9 @@ from multires.results import tidy
 CONTROL = "mono"
 """The condition, with or without ``+aux``, that others are compared with where the run has it; else the first one."""
 
+_INPUTS = ("conv", "input")
+"""Blocks before the Transformer, which are not compared: log-mel frames, for one, are what log-mel correlates with most."""
+
 _KEYS = ["model", "condition", "seed", "trained", "layer", "layer_index", "block", "frame_period"]
 
 
@@ -21,7 +24,7 @@ def cca_comparisons(run: Run, *, group_by: str = "segment", word_vectors: str = 
     """The best layer of every model less the best of its control, for every view, with paired intervals.
 
     Both scores are taken in the same resamples of speakers or utterances, so that what these have in common drops out.
-    For log-mel, layers are compared in the widest window. The layers are chosen on the same data, by their scores.
+    Layers before the Transformer are left out. For log-mel, layers are compared in the widest window. The layers are chosen on the same data, by their scores.
     """
     replicates = stages.cca_replicates(run, group_by=group_by, word_vectors=word_vectors)
     parameters = {"control": CONTROL, "replicates": replicates.source["key"]}
@@ -57,7 +60,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     drawn = table[table["measure"] == stages.REPLICATE]
-    scores = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    scores = table[table["trial"].isna() & (table["measure"] != "shuffled") & ~table["block"].isin(_INPUTS)]
     for view, part in scores.groupby("view", sort=False):
         widest = part["window"].max()
         part = part[part["window"].eq(widest) | part["window"].isna()]

@@ -89,7 +89,7 @@ def colours_of(figure: Figure) -> set[str]:
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_names_its_corpus_and_axes_and_saves_without_warnings(drawn, tmp_path, name):
     figure = drawn(name)
-    assert "synthetic speech" in titles_of(figure)
+    assert "synthetic speech" in " ".join(titles_of(figure).split())
     assert axes_of(figure)[-1].get_xlabel()
     assert any(axis.get_ylabel() or len(axis.get_yticklabels()) for axis in axes_of(figure))
     with warnings.catch_warnings():
@@ -284,6 +284,8 @@ def test_markers_of_verdicts_differ():
     assert phones.get_markerfacecolor() == "white"
     assert loss.get_markerfacecolor() != "white"
     assert bottom.containers[0].lines[0].get_marker() == "X"
+    elsewhere = figures.claims(table.assign(source=["experiment, toy"] * 3 + ["this run"]), **NAMES)
+    assert elsewhere.get_suptitle().startswith("effects: experiment, toy; costs: this run (")
 
 
 def test_findings_and_figure_agree_on_the_rank_correlation():

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from multires.report.figures.style import BASELINE, heading, new_figure
 from multires.report.names import speech_name
-from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, OPEN, SUPPORTS, UNTESTED
+from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, OPEN, SUPPORTS, THIS_RUN, UNTESTED
 
 _MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False), UNTESTED: ("d", False),
             NOTHING: ("o", False), NEITHER: ("s", True)}  # fmt: skip
@@ -23,7 +23,7 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     table
         What `multires.report.verdicts.judge` gives.
     corpus, models
-        Named in the title.
+        Of this run, named in the title where its evidence is.
     """
     known = table[table["value"].notna()]
     scores, costs = known[known["claim"] < 3], known[known["claim"] == 3]
@@ -36,7 +36,13 @@ def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             top.fill_betweenx([height - 0.35, height + 0.35], -row["interest"], row["interest"], color=BASELINE, alpha=0.2,
                               linewidth=0, zorder=0)  # fmt: skip
     top.set_xlabel("difference of scores; gray: below the smallest effect of interest")
-    heading(figure, speech_name(corpus), models)
+    here = f"this run ({speech_name(corpus)}; {models})"
+    sources = [here if source == THIS_RUN else str(source) for source in dict.fromkeys(scores["source"])]
+    heading(
+        figure,
+        *([f"effects: {', '.join(sources)}"] if sources else []),
+        f"costs: {'this run' if here in sources else here}",
+    )
     _forest(bottom, costs, 1.0)
     bottom.set_xlabel("cost with downsampling over cost without")
     return figure
