@@ -348,6 +348,10 @@ SECTIONS: dict[str, Section] = {
         {"selectivity": _with_names(figures.selectivity)},
         lambda table: layers_by_view(table, ["accuracy", "control accuracy", "selectivity", "compression"]),
     ),
+    "prosody": Section(
+        "Ridge probes of energy, pitch, phone boundaries and durations", stages.prosody,
+        {"prosody": _with_names(figures.prosody)}, lambda table: layers_by_view(table, ["r2"]),
+    ),
     "agreement": Section(
         "Rank correlation of CCA and MI with probe accuracy", stages.agreement,
         {"agreement": _with_names(figures.agreement)}, _condense_agreement,

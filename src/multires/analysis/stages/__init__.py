@@ -14,6 +14,7 @@ from multires.analysis.stages.information import (
 from multires.analysis.stages.maps import layer_similarity
 from multires.analysis.stages.overview import corpus_summary, example_utterance
 from multires.analysis.stages.probing import TASKS, agreement, probes
+from multires.analysis.stages.prosody import prosody
 from multires.analysis.stages.resolution import resolution, resolution_replicates
 from multires.analysis.stages.similarity import extraction
 from multires.analysis.stages.units import frame_units
@@ -41,6 +42,7 @@ __all__ = [
     "mutual_information",
     "mutual_information_replicates",
     "probes",
+    "prosody",
     "resolution",
     "resolution_replicates",
     "selectivities",

@@ -305,8 +305,9 @@ def _scores(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* clusters were reduced to")
             units = fit_kmeans(x[fit], clusters, seed=run.seed, name=name).predict(x[judge], name=name)
-        scored = unit_scores(units, y, who, seed=run.seed, replicates=draws, name=name)
-        found["adjusted mi"] = scored.values["adjusted mi"], scored.bootstrap["adjusted mi"], n
+        if len(np.unique(units)) > 1:
+            scored = unit_scores(units, y, who, seed=run.seed, replicates=draws, name=name)
+            found["adjusted mi"] = scored.values["adjusted mi"], scored.bootstrap["adjusted mi"], n
     if "probe accuracy" in only:
         right = predict_labels(x[fit], labels[fit], x[judge], seed=run.seed, groups=speakers[fit], decays=_DECAY) == y
         drawn = ratio_bootstrap(right.astype(float), np.ones(n), who, seed=run.seed, replicates=draws)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from multires.analysis.run import ACOUSTIC, Result, Run, Subject
@@ -77,8 +78,11 @@ def _unit_rows(run: Run, place: _Place, rate: int) -> list[dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* clusters were reduced to")
             kmeans = fit_kmeans(fitted, count, seed=run.seed, name=str(place))
+        units = kmeans.predict(judged, name=str(place))
+        if len(np.unique(units)) < 2:
+            continue
         found = unit_scores(
-            kmeans.predict(judged, name=str(place)), judge["label"].to_numpy(str), judge["speaker"].to_numpy(str),
+            units, judge["label"].to_numpy(str), judge["speaker"].to_numpy(str),
             seed=run.seed, replicates=run.profile.resamples, name=str(place),
         )  # fmt: skip
         rows += found.rows(

@@ -18,6 +18,7 @@ from multires.report.figures.measures import (
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
 from multires.report.figures.structure import (
     dominant_dimensions,
+    prosody,
     selectivity,
     shared_by_depth,
     similarity_maps,
@@ -45,6 +46,7 @@ __all__ = [
     "mi_by_layer",
     "outcome_layers",
     "probes_by_layer",
+    "prosody",
     "resolution_by_layer",
     "schematic",
     "selectivity",

@@ -227,6 +227,31 @@ def selectivity(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+def prosody(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """R2 of ridge probes by layer, a panel for each target.
+
+    Parameters
+    ----------
+    table
+        Of `multires.analysis.stages.prosody`.
+    corpus, models
+        For the title.
+    """
+    titles = {
+        "energy": "energy", "pitch": "pitch of vowels", "boundary": "a phone begins", "duration": "duration of the phone"
+    }  # fmt: skip
+    acoustic, kept = table["model"].isin(["mel", "mfcc"]), table["measure"].eq("r2")
+    known = table[acoustic & kept]
+    return layer_curves(
+        table[~acoustic & kept], panels="view", ylabel="R² in windows of 20 ms", title=f"{corpus}; {models}",
+        panel_titles=titles,
+        references={
+            name: dict(zip(part["view"], part["value"], strict=True))
+            for name, part in (("log-mel", known[known["model"] == "mel"]), ("MFCC", known[known["model"] == "mfcc"]))
+        },
+    )  # fmt: skip
+
+
 def _name(condition: object, trained: object) -> str:
     return condition_name(condition if trained else f"{UNTRAINED}{condition}")
 
