@@ -16,6 +16,9 @@ _FAR = 0.6
 _SHARE = 0.3
 """Height of the strip, in that of the rest of the panel."""
 
+_NAME = 0.45
+"""Share of the strip's height above its highest baseline."""
+
 _LEAST = 0.75
 """A strip that is compressed less than this is not worth the broken scale."""
 
@@ -46,13 +49,16 @@ def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -
     margin = 0.08 * float(np.ptp(rest) or room)
     cut, high = float(rest.min()) - margin, float(rest.max()) + margin
     depth = cut - float(baselines.min())
-    bottom = cut - 1.15 * depth
-    factor = _SHARE * (high - cut) / (cut - bottom)
-    if factor > _LEAST:
+    top, bottom = float(baselines[far].max()), cut - 1.15 * depth
+    height = _SHARE * (high - cut)
+    if height > _LEAST * (cut - bottom):
         return
+    # The gap below the cut holds the strip's name; where baselines fill it, they are moved down.
+    knots = np.array([bottom, min(top, cut - 0.2 * depth), cut, high])
+    heights = np.array([cut - height, cut - _NAME * height, cut, high])
     axis.set_yscale(
         "function",
-        functions=(partial(_compress, cut=cut, factor=factor), partial(_compress, cut=cut, factor=1 / factor)),
+        functions=(partial(_scaled, source=knots, target=heights), partial(_scaled, source=heights, target=knots)),
     )
     axis.set_ylim(bottom, high)
     upper = [tick for tick in MaxNLocator(4).tick_values(cut, high) if cut < tick <= high]
@@ -64,6 +70,9 @@ def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -
                   textcoords="offset points", ha="right", va="top", fontsize="x-small", color="#505050")  # fmt: skip
 
 
-def _compress(values: np.ndarray, *, cut: float, factor: float) -> np.ndarray:
+def _scaled(values: np.ndarray, *, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Linear between the knots; beyond them as in the first and last piece."""
     values = np.asarray(values, dtype=float)
-    return np.where(values < cut, cut + factor * (values - cut), values)
+    slopes = np.diff(target) / np.diff(source)
+    inside = np.interp(values, source, target)
+    return inside + np.minimum(values - source[0], 0) * slopes[0] + np.maximum(values - source[-1], 0) * slopes[-1]
