@@ -353,3 +353,16 @@ def test_no_name_of_a_weighted_sum_lies_on_another():
         assert len(names) > 10
         for below, above in itertools.pairwise(names):
             assert above.y0 > below.y0 + 0.8 * below.height, "names overlap"
+
+
+def test_the_best_weighted_sum_stands_at_the_top():
+    rows = [
+        {"model": name, "condition": name, "view": "word", "measure": "accuracy", "value": value + more, "low": value,
+         "high": value + 0.2, "trained": True, "layer": layer, "layer_index": index, "seed": 0}
+        for name, value in (("hubert", 0.4), ("multi+aux", 0.6))
+        for layer, index, more in (("encoder.0.1", 2.0, 0.0), ("weighted sum", np.nan, 0.1))
+    ]  # fmt: skip
+    (axis,) = figures.weighted_sums(tidy(rows), **NAMES).axes
+    assert [label.get_text() for label in axis.get_yticklabels()][::-1] == [
+        "MR-HuBERT: best, layer 2", "MR-HuBERT: weighted sum", "HuBERT: best, layer 2", "HuBERT: weighted sum",
+    ]  # fmt: skip

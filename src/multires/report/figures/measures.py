@@ -162,7 +162,7 @@ def probes_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 
 def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """The learned weighted sum of layers beside the best single layer and the acoustic features."""
+    """The learned weighted sum of layers beside the best single layer, and the acoustic features, the best at the top."""
     accuracy = apart(table[table["measure"] == "accuracy"])
     tasks = list(dict.fromkeys(accuracy["view"]))
     lines = 2 * accuracy["condition"].nunique()
@@ -170,24 +170,20 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     for axis, task in zip(axes.flat, tasks, strict=True):
         rows = accuracy[accuracy["view"] == task]
         layers, acoustic = _split_acoustic(rows)
-        entries = [
-            (ACOUSTIC_NAMES.get(row.model, str(row.model)), row.value, row.low, row.high, "s")
+        groups = [
+            [(ACOUSTIC_NAMES.get(row.model, str(row.model)), row.value, row.low, row.high, "s")]
             for row in acoustic.itertuples()
         ]
         for condition, part in layers.groupby("condition", sort=False):
             single = part[part["layer_index"].notna()]
             best = single.loc[single["value"].idxmax()]
-            entries.append(
-                (
-                    f"{condition_name(condition)}: best, {layer_name(best['layer'], best['layer_index'])}",
-                    best["value"],
-                    best["low"],
-                    best["high"],
-                    "o",
-                )
-            )
+            where = layer_name(best["layer"], best["layer_index"])
+            own = [(f"{condition_name(condition)}: best, {where}", best["value"], best["low"], best["high"], "o")]
             for row in part[part["layer_index"].isna()].itertuples():
-                entries.append((f"{condition_name(condition)}: weighted sum", row.value, row.low, row.high, "D"))
+                own.append((f"{condition_name(condition)}: weighted sum", row.value, row.low, row.high, "D"))
+            groups.append(own)
+        groups.sort(key=lambda group: max(value for _, value, *_ in group), reverse=True)
+        entries = [entry for group in groups for entry in group]
         for height, (_, value, low, high, marker) in enumerate(reversed(entries)):
             axis.errorbar(
                 value, height, xerr=[[max(value - low, 0)], [max(high - value, 0)]] if np.isfinite(low) else None,
