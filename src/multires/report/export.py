@@ -352,6 +352,10 @@ SECTIONS: dict[str, Section] = {
         "Ridge probes of energy, pitch, phone boundaries and durations", stages.prosody,
         {"prosody": _with_names(figures.prosody)}, lambda table: layers_by_view(table, ["r2"]),
     ),
+    "context": Section(
+        "Effective context of layers, in seconds", stages.context, {"context": _with_names(figures.context_by_layer)},
+        lambda table: layers_by_view(table, ["context back", "context forward", "context total"]),
+    ),
     "agreement": Section(
         "Rank correlation of CCA and MI with probe accuracy", stages.agreement,
         {"agreement": _with_names(figures.agreement)}, _condense_agreement,

@@ -15,6 +15,7 @@ from multires.analysis.stages.maps import layer_similarity
 from multires.analysis.stages.overview import corpus_summary, example_utterance
 from multires.analysis.stages.probing import TASKS, agreement, probes
 from multires.analysis.stages.prosody import prosody
+from multires.analysis.stages.reach import context
 from multires.analysis.stages.resolution import resolution, resolution_replicates
 from multires.analysis.stages.similarity import extraction
 from multires.analysis.stages.units import frame_units
@@ -29,6 +30,7 @@ __all__ = [
     "cca_grouping",
     "cca_replicates",
     "cca_variants",
+    "context",
     "corpus_summary",
     "distinct_models",
     "efficiency",

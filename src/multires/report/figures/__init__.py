@@ -17,6 +17,7 @@ from multires.report.figures.measures import (
 )
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
 from multires.report.figures.structure import (
+    context_by_layer,
     dominant_dimensions,
     prosody,
     selectivity,
@@ -36,6 +37,7 @@ __all__ = [
     "cca_by_window",
     "cca_variants",
     "claims",
+    "context_by_layer",
     "dominant_dimensions",
     "durations",
     "extraction_summary",

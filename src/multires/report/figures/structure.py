@@ -252,6 +252,23 @@ def prosody(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+def context_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
+    """Seconds before and after a frame that hold 90 % of its squared input gradient, by layer.
+
+    Parameters
+    ----------
+    table
+        Of `multires.analysis.stages.context`.
+    corpus, models
+        For the title.
+    """
+    titles = {"context back": "before the frame", "context forward": "after the frame"}
+    return layer_curves(
+        table[table["measure"].isin(list(titles))], panels="measure", ylabel="effective context (s)",
+        title=f"{corpus}; {models}", panel_titles=titles, share_y=True,
+    )  # fmt: skip
+
+
 def _name(condition: object, trained: object) -> str:
     return condition_name(condition if trained else f"{UNTRAINED}{condition}")
 
