@@ -3,6 +3,7 @@
 import logging
 import pickle
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,3 +52,11 @@ def test_what_was_typed_is_echoed_without_control_characters(arguments, capsys, 
     out, err = capsys.readouterr()
     assert "\x1b" not in out + err
     assert "x1b[2J" in err
+
+
+def test_warnings_of_measures_escape_the_names_of_models():
+    from multires.measures.kmeans import fit_kmeans
+
+    with pytest.warns(UserWarning, match="clusters were reduced") as caught:
+        fit_kmeans(np.random.default_rng(0).normal(size=(20, 2)), 10, name=f"{TITLE}, layer conv")
+    assert str(caught[0].message).startswith(f"{SHOWN}, layer conv: 10 clusters")

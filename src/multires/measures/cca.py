@@ -384,7 +384,7 @@ class CCA(BaseEstimator):
             )
         if train.count <= max(len(train.mean_x), len(train.mean_y)) + 1:
             warnings.warn(
-                f"{name}: {train.count} training rows for {len(train.mean_x)} and {len(train.mean_y)} columns: "
+                f"{prefixed(name)}{train.count} training rows for {len(train.mean_x)} and {len(train.mean_y)} columns: "
                 "training correlations are 1 by construction; give more rows or fewer columns",
                 stacklevel=5,
             )

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from multires.errors import MultiresError
 from multires.runtime.parallel import side_by_side
+from multires.visible import visible
 
 VIEW = "y"
 """Name of the second view if there is only one."""
@@ -375,4 +376,4 @@ def check_finite(values: np.ndarray, what: str, name: str = "") -> None:
 
 def prefixed(name: str) -> str:
     """Prefix of a message about something with a name; empty without one."""
-    return f"{name}: " if name else ""
+    return f"{visible(name)}: " if name else ""
