@@ -366,3 +366,10 @@ def test_the_best_weighted_sum_stands_at_the_top():
     assert [label.get_text() for label in axis.get_yticklabels()][::-1] == [
         "MR-HuBERT: best, layer 2", "MR-HuBERT: weighted sum", "HuBERT: best, layer 2", "HuBERT: weighted sum",
     ]  # fmt: skip
+
+
+def test_a_run_of_acoustic_features_alone_has_no_layers_to_agree():
+    table = pd.DataFrame(columns=["condition", "trained", "frame_period", "view", "measure", "value", "accuracy"])
+    figure = figures.agreement(table, **NAMES)
+    assert "no such scores" in figure.axes[0].texts[0].get_text()
+    assert sentences.agreement(table)

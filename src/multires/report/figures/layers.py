@@ -93,7 +93,7 @@ def layer_curves(
     keys = list(panel_titles or dict.fromkeys(table[panels]))
     keys = [key for key in keys if (table[panels] == key).any()]
     if not keys:
-        return _nothing(title)
+        return nothing(title)
     rows = -(-len(keys) // columns)
     columns = min(columns, len(keys))
     figure, axes = new_figure(rows, columns, height=2.35 * rows + 1.2, sharey=share_y, sharex=True)
@@ -193,11 +193,13 @@ def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
     )  # fmt: skip
 
 
-def _nothing(title: str) -> Figure:
-    """A figure that says why it is empty: the run was told to leave its views out."""
+def nothing(title: str) -> Figure:
+    """A figure that says why it is empty: the run leaves out its views, or has acoustic features only."""
     figure, axes = new_figure(1, 1, height=1.6)
     axes.flat[0].set_axis_off()
-    axes.flat[0].text(0.5, 0.5, "this run has no such scores: see the parameter views", ha="center", va="center")
+    axes.flat[0].text(
+        0.5, 0.5, "this run has no such scores: see the parameters views and models", ha="center", va="center"
+    )
     heading(figure, title)
     return figure
 

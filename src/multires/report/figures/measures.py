@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
+from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves, nothing
 from multires.report.figures.paired import curves_with_differences
 from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
 from multires.report.names import condition_name, depth_label, layer_name, speech_name
@@ -200,6 +200,8 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Probe accuracy of every layer against its CCA and MI with the same labels."""
+    if table.empty:
+        return nothing(f"{speech_name(corpus)}; {models}")
     views = list(dict.fromkeys(table["view"]))
     measures = list(dict.fromkeys(table["measure"]))
     figure, axes = new_figure(len(views), len(measures), height=2.6 * len(views) + 0.6)
