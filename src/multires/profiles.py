@@ -140,7 +140,7 @@ DEFAULT = "librispeech-sample"
 SHIPPED = ("librispeech-sample", "synthetic")
 """Corpora that need no folder: recordings in the package, and speech that is synthesized."""
 
-_UNTRAINED = ("untrained/hubert-small", "untrained/mono-small", "untrained/multi-small")
+_UNTRAINED = ("untrained/hubert-mel", "untrained/mono-mel", "untrained/multi-mel")
 
 
 def _small() -> tuple[str, ...]:
@@ -155,6 +155,7 @@ PROFILES = {
             name="librispeech-sample",
             description="read speech, half an hour of LibriSpeech that comes with the package, small models",
             corpus="librispeech-sample",
+            views=("mel", "phone", "word", "layer"),  # log-mel models have no waveform encoder, and words no tags here
             frames=4_000,
             regularisers=2,
             cluster_seeds=2,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from multires.errors import choose
-from multires.models.config import LOG_MEL_GEOMETRY, ModelConfig, preset
+from multires.models.config import LOG_MEL_SHAPE, ModelConfig, preset
 from multires.training.recipe import Recipe
 
 CONDITIONS: dict[str, tuple[str, bool]] = {
@@ -69,12 +69,6 @@ class Size:
     targets: Targets = Targets()
     evaluation: Mapping[str, Any] = field(default_factory=dict)
 
-
-LOG_MEL_SHAPE: dict[str, Any] = {
-    "front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY, "width": 192, "heads": 4, "ffn": 704, "conv_pos": 32,
-    "conv_pos_groups": 16, "final_dim": 96,
-}  # fmt: skip
-"""2.8 million parameters on log-mel frames: the size of the controlled experiment on 2 cores."""
 
 SIZES: dict[str, Size] = {
     "smoke": Size(

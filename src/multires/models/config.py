@@ -264,14 +264,19 @@ def _hashable(value: Any) -> Any:
 ARCHITECTURES = ("hubert", "mono", "multi", "multi3")
 SIZES = ("small", "base", "large", "xlarge")
 
+PRESETS = ("small", "mel", *SIZES[1:])
+"""Sizes, and ``mel``: that of the models in the package, which read log-mel frames."""
+
 _RATIOS: dict[str, tuple[tuple[int, int], ...]] = {
     "hubert": (),
     "mono": ((1, 1),),
     "multi": ((1, 2),),
     "multi3": ((1, 2), (1, 2)),
 }
+_SMALL_DEPTHS = {"hubert": (6,), "mono": (2, 2, 2), "multi": (2, 2, 2), "multi3": (1, 1, 2, 1, 1)}
 _DEPTHS = {
-    "small": {"hubert": (6,), "mono": (2, 2, 2), "multi": (2, 2, 2), "multi3": (1, 1, 2, 1, 1)},
+    "small": _SMALL_DEPTHS,
+    "mel": _SMALL_DEPTHS,
     "base": {"hubert": (12,), "mono": (4, 4, 4), "multi": (4, 4, 4), "multi3": (2, 2, 4, 2, 2)},
     "large": {"hubert": (24,), "mono": (8, 8, 8), "multi": (8, 8, 8), "multi3": (4, 4, 8, 4, 4)},
     "xlarge": {"hubert": (48,), "mono": (16, 16, 16), "multi": (16, 16, 16), "multi3": (8, 8, 16, 8, 8)},
@@ -279,11 +284,19 @@ _DEPTHS = {
 _LARGE = {"extractor_norm": "layer", "layer_norm_first": True, "normalize_input": True}
 # The first convolutions run at 3,200 and 1,600 frames a second and cost most of a small model: they are kept narrow.
 _NARROW = tuple((channels, k, s) for channels, (_, k, s) in zip((32, 64, *(96,) * 5), CONVOLUTIONS, strict=True))
+LOG_MEL_SHAPE: dict[str, Any] = {
+    "front_end": "log_mel", "convolutions": LOG_MEL_GEOMETRY, "width": 192, "heads": 4, "ffn": 704, "conv_pos": 32,
+    "conv_pos_groups": 16, "final_dim": 96,
+}  # fmt: skip
+"""Fields of 2.8 million parameters on log-mel frames: the size of the controlled experiment on 2 cores."""
+
+_SMALL: dict[str, Any] = {
+    "width": 128, "heads": 4, "ffn": 192, "convolutions": _NARROW, "conv_pos": 16, "conv_pos_groups": 8,
+    "final_dim": 64, "layer_norm_first": True,
+}  # fmt: skip
 _SHAPES: dict[str, dict[str, Any]] = {
-    "small": {
-        "width": 128, "heads": 4, "ffn": 192, "convolutions": _NARROW,
-        "conv_pos": 16, "conv_pos_groups": 8, "final_dim": 64, "layer_norm_first": True,
-    },
+    "small": _SMALL,
+    "mel": {**_SMALL, **LOG_MEL_SHAPE},
     "base": {"width": 768, "heads": 12, "ffn": 3072, "final_dim": 256},
     "large": {"width": 1024, "heads": 16, "ffn": 4096, "final_dim": 768, **_LARGE},
     "xlarge": {"width": 1280, "heads": 16, "ffn": 5120, "final_dim": 1024, **_LARGE},
@@ -306,14 +319,15 @@ def preset(architecture: str, size: str, *, classes: int | tuple[int, ...] = 100
         ``hubert`` (20 ms, one block), ``mono`` (20 / 20 / 20 ms, U-shaped), ``multi`` (20 / 40 / 20 ms) or
         ``multi3`` (20 / 40 / 80 / 40 / 20 ms). ``mono`` and ``multi`` have the same parameters.
     size
-        ``small`` (about a million parameters, for 2 cores), ``base``, ``large`` or ``xlarge`` as published.
+        ``small`` (about a million parameters, for 2 cores), ``mel`` (as the models in the package, on log-mel frames),
+        ``base``, ``large`` or ``xlarge`` as published.
     classes
         Units at each resolution; one number serves all.
     changes
         Of `ModelConfig`, such as ``single_prediction=True``.
     """
     choose("architecture", architecture, ARCHITECTURES)
-    choose("size", size, SIZES)
+    choose("size", size, PRESETS)
     ratios = _RATIOS[architecture]
     heads = 1 if changes.get("single_prediction", False) else len(changes.get("ratios", ratios)) + 1
     values: dict[str, Any] = {

@@ -18,7 +18,7 @@ from multires.errors import MultiresError
 from multires.models.acoustic import ACOUSTIC
 from multires.models.checkpoint import read_config
 from multires.models.condition import check_published, condition_of
-from multires.models.config import ARCHITECTURES, SIZES, ModelConfig, preset, shape_name
+from multires.models.config import ARCHITECTURES, PRESETS, ModelConfig, preset, shape_name
 from multires.models.layers import LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 
@@ -82,7 +82,7 @@ def shipped() -> dict[str, Path]:
 
 def untrained() -> list[str]:
     """Names of untrained models."""
-    return [f"untrained/{architecture}-{size}" for architecture in ARCHITECTURES for size in SIZES]
+    return [f"untrained/{architecture}-{size}" for architecture in ARCHITECTURES for size in PRESETS]
 
 
 def models_table() -> pd.DataFrame:
