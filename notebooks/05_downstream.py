@@ -234,7 +234,7 @@ Markdown(sentences.downstream_conclusion(switched))
 #
 # </details>
 #
-# 2. Set `models = "mel,untrained/multi-small"`. How does the untrained model compare with log-mel?
+# 2. Set `models = "mel,untrained/multi-mel"`. How does the untrained model compare with log-mel?
 #
 # <details><summary>What to expect</summary>
 #

@@ -152,7 +152,7 @@ figures.resolution_by_layer(scores.table, corpus=run.corpus.name, models=sentenc
 # %% [markdown]
 # ## Exercises
 #
-# 1. Set `models = "untrained/mono-small,untrained/multi-small"`. Which differences are left?
+# 1. Set `models = "untrained/mono-mel,untrained/multi-mel"`. Which differences are left?
 #
 # <details><summary>What to expect</summary>
 #
