@@ -34,7 +34,7 @@ OTHER = {
     "profile": "librispeech", "data": "/some/folder", "seed": 7, "workspace": "elsewhere", "models": "untrained/mono-small",
     "layers": "encoder.0.1", "device": "cuda:1", "frames": 99, "utterances": 12, "views": "phone", "variant": "cka",
     "phone_clusters": 33, "word_clusters": 44, "probe_instances": 55, "size": "large", "setting": "thorough",
-    "experiment": "/my/experiment",
+    "experiment": "/my/experiment", "frame_utterances": 21, "matched_instances": 66,
 }  # fmt: skip
 """For each parameter a value that is not its default."""
 
