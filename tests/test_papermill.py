@@ -127,7 +127,7 @@ def test_a_notebook_runs_to_its_end_under_other_parameters(tmp_path):
     assert not [output for output in outputs if output.output_type == "error"]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
     text = " ".join(output.data.get("text/markdown", "") for output in outputs if "data" in output)
-    assert "LibriSpeech sample speech" in text
+    assert "minutes of LibriSpeech sample" in text
     assert "multi is widest at" in text
     assert "mono" not in text
     assert list((workspace / "tables").glob("librispeech-sample-extraction-*.parquet"))

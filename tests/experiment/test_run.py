@@ -58,7 +58,7 @@ def test_a_smoke_experiment_from_speech_to_effects(tmp_path, monkeypatch, capsys
     assert source["speakers"]["test"] >= 1
     scores, _ = read_table(folder / "scores.parquet")
     assert set(scores["condition"]) == {*CONDITIONS, *REFERENCES}
-    assert {"phone_classification", "word_cca", "phone_recognition"} <= set(scores["outcome"])
+    assert {"phone_classification", "phone_recognition"} <= set(scores["outcome"])
     claims, _ = read_table(folder / "claims.parquet")
     assert list(claims["claim"]) == [1, 2]
     (own,) = [each for each in experiment_tables(tmp_path) if each.corpus != "LibriSpeech"]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from multires.analysis.run import Run
 
 LANDING = ("verdicts.md", "headline.png", "headline_alt.txt")
-"""Files that the last notebook writes to ``<workspace>/book`` for the landing page."""
+"""Files that the conclusions write to ``<workspace>/book`` for the landing page."""
 
 EXPLORER = ("explorer.html", "explorer_corpus.md", "explorer.png", "curves.csv")
 """Files that the page on the models' curves includes."""
@@ -146,8 +146,8 @@ def _keep_explorer(run: Run, folder: Path, changed: bool) -> None:
 
 
 def _execute_all(root: Path, executed: Path, parameters: Mapping[str, Any], landing: Path, force: bool) -> bool:
-    """Bring every executed copy up to date; the last notebook follows all the others. True if any was executed."""
-    notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"))
+    """Bring every executed copy up to date, the conclusions after all the others. True if any was executed."""
+    notebooks = sorted((root / "notebooks").glob("[0-9]*.ipynb"), key=lambda each: (_concludes(each), each.name))
     if not notebooks:
         raise MultiresError(f"no notebooks in {root / 'notebooks'}: run `make notebooks`")
     _refuse_unknown(notebooks, parameters)
@@ -262,6 +262,11 @@ def _refuse_unknown(notebooks: list[Path], parameters: Mapping[str, Any]) -> Non
     for name in parameters:
         if name not in declared:
             raise MultiresError(f"no notebook has a parameter {name!r}: they have {', '.join(sorted(declared))}")
+
+
+def _concludes(notebook: Path) -> bool:
+    """Whether it is the notebook that draws the conclusions and writes the landing page's files."""
+    return notebook.stem.endswith("_conclusions")
 
 
 def _keep_landing(notebook: Path, landing: Path, kept: Path) -> None:
