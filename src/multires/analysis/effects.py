@@ -24,7 +24,7 @@ CONTRASTS = {
 
 
 def block_effects(run: Run) -> Result:
-    """What downsampling and the auxiliary loss change in each block, by four measures, natively and at equal frame rates.
+    """Effects of downsampling and of the auxiliary loss in each block, by four measures, natively and at equal frame rates.
 
     Of each block, the layer that was chosen on training speakers is compared, in the same resamples of speakers.
     Several models of a condition are averaged.

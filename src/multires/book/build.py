@@ -265,7 +265,7 @@ def _refuse_unknown(notebooks: list[Path], parameters: Mapping[str, Any]) -> Non
 
 
 def _concludes(notebook: Path) -> bool:
-    """Whether it is the notebook that draws the conclusions and writes the landing page's files."""
+    """True for the notebook that draws the conclusions and writes the landing page's files."""
     return notebook.stem.endswith("_conclusions")
 
 

@@ -51,7 +51,7 @@ def design_html(experiment: ExperimentTables) -> str:
 
 
 def caption(experiment: ExperimentTables, numbers: bool = True) -> str:
-    """What is drawn, in words."""
+    """Text alternative of the picture."""
     name = PLAN.outcome(PLAN.gates.learned_outcome).name
     seeds = f"{experiment.seeds} seed{'s' * (experiment.seeds != 1)} of each model"
     boxes = f" The number in a box is its difference from HuBERT in {name}." if numbers else ""

@@ -99,7 +99,7 @@ _COSTS = {
     CONTRADICTS: "A model that downsamples is not cheaper than the same model at 20 ms throughout.",
     OPEN: "Whether a model that downsamples is cheaper than the same model at 20 ms throughout is left open.",
 }
-"""What was found on the third claim."""
+"""The sentence on the third claim."""
 
 
 def _others(claim: int, experiments: Sequence[ExperimentTables], main: ExperimentTables | None) -> list[str]:

@@ -12,7 +12,7 @@ from multires.experiment.tables import ExperimentTables, experiment_tables
 
 
 def summary(experiment: ExperimentTables) -> dict[str, Any]:
-    """What the tables of one corpus show.
+    """Key figures of the tables of one corpus.
 
     Returns
     -------

@@ -113,7 +113,7 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def _instead(path: Path) -> str:
-    """What to give instead of a safetensors file without our header."""
+    """The remedy for a safetensors file without our header."""
     if (path.parent / "config.json").is_file():
         return f"it belongs to a model of transformers, so give transformers:{path.parent}"
     return (

@@ -1,4 +1,4 @@
-"""What the results mean for a reader who chooses or trains a model, from the tables of the experiment and of costs."""
+"""Meaning of the results for a reader who chooses or trains a model, from the tables of the experiment and of costs."""
 
 from __future__ import annotations
 

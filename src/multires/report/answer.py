@@ -32,7 +32,7 @@ def leading(experiments: Sequence[ExperimentTables]) -> ExperimentTables | None:
 
 
 def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str:
-    """What was asked, what the models show, how sure that is, and what they cannot show, in Markdown.
+    """The question, the finding, its certainty and its limits, in Markdown.
 
     Parameters
     ----------

@@ -251,7 +251,7 @@ def verdict_of(experiment: ExperimentTables, claim: int) -> str:
 
 
 def claim_1(experiment: ExperimentTables, *, numbers: bool = True) -> str:
-    """Where the gain comes from, as a clause without an end; with the gain in numbers where there is none."""
+    """The source of the gain, as a clause without an end; with the gain in numbers where there is none."""
     rows = experiment.effects[experiment.effects["outcome"].eq(PLAN.gates.learned_outcome)].set_index("estimand")
     gain = (
         f" ({rows.loc['control', 'score']}, {said(rows.loc['control'])})" if numbers and "control" in rows.index else ""
@@ -268,7 +268,7 @@ def claim_1(experiment: ExperimentTables, *, numbers: bool = True) -> str:
 
 
 def claim_2(experiment: ExperimentTables) -> str:
-    """Whether downsampling improves anything, as a clause without an end."""
+    """The verdict on gains from downsampling, as a clause without an end."""
     return {
         SUPPORTS: "downsampling brings no gain of interest, neither on tasks nor in what layers say about words",
         CONTRADICTS: "downsampling brings a gain",

@@ -69,7 +69,7 @@ class _Block:
 
 
 def resolution(run: Run) -> Result:
-    """What every layer says about words and phones, natively and at equal frame rates, by `MEASURES`.
+    """Information of every layer about words and phones, natively and at equal frame rates, by `MEASURES`.
 
     Frames are decimated, averaged or put on a common grid (`multires.measures.match_resolution`), and words and phones
     are read from them: their means for CCA, mutual information and probes, their frames for ABX (words across

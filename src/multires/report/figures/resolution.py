@@ -54,7 +54,7 @@ def low_resolution(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 
 def block_effects(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """What downsampling and the loss change in each block, about words, on a common grid of 40 ms."""
+    """Effects of downsampling and of the loss on word information in each block, on a common grid of 40 ms."""
     rows = table[table["view"].eq("word") & table["matching"].eq("grid of 40 ms")]
     blocks = [block for block in ("encoder.0", "middle", "decoder.0") if block in set(rows["block"])]
     return _forest(rows, "block", blocks, corpus, models)
