@@ -71,6 +71,11 @@ class Cluster(Engine):
         task = _Task(function, code_digest())
         try:
             while True:
+                if not (running or again or suspects):
+                    # Nothing is left to wait for a worker with: the last piece may have ended all of them.
+                    again.extend(islice(waiting, 1))
+                    if not again:
+                        break
                 room = max(self.width(what) - len(running), 0)
                 ready = [*again[:room], *islice(waiting, max(room - len(again), 0))]
                 again = again[room:]
