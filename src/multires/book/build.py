@@ -253,7 +253,8 @@ def _opening(notebook: Any, cores: int) -> str:
 def _is_progress(output: Any) -> bool:
     if output.output_type == "stream" and output.name == "stderr":
         lines = [line for line in output.text.replace("\r", "\n").splitlines() if line.strip()]
-        return all("it/s]" in line or "s/it]" in line or "/s]" in line or "?it" in line for line in lines)
+        marks = ("it/s]", "s/it]", "/s]", "?it", "which the provenance of the tables lists")  # the notice of a corpus
+        return all(any(mark in line for mark in marks) for line in lines)
     return output.output_type == "display_data" and "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
