@@ -73,7 +73,7 @@ figures.use_style()
 # ($\tfrac12 (h_{2t} + h_{2t+1})$: as few frames, all their information), and both layers on a common *grid* of windows of
 # 40 and of 80 ms, each window the mean of the frames whose centers are in it.
 #
-# From the same frames, four measures say how well words are told apart:
+# Four measures of the same frames quantify how well words can be distinguished:
 #
 # - **CCA** of the mean of a word's frames with the word's identity ([chapter 2](02_cca));
 # - **MI, adjusted**, of k-means clusters of these means with the word ([chapter 3](03_mutual_information));
