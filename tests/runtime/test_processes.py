@@ -79,6 +79,14 @@ threading.Event().wait()
 """
 
 
+@pytest.fixture(autouse=True)
+def hangups_end_children():
+    """The suite may run under ``nohup``, whose ignored SIGHUP children would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def until(condition) -> None:
     deadline = time.monotonic() + LIMIT
     while not condition():
