@@ -16,7 +16,7 @@ Models and tables are written to ``experiment/<corpus>``. The shipped tables (``
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,15 @@ import torch
 
 from multires.corpus.detect import training_corpus
 from multires.errors import MultiresError, choose
-from multires.experiment.analysis import analyse
 from multires.experiment.conditions import CONDITIONS, CORPORA, SIZES, Size, Targets, changed, condition_config
 from multires.experiment.estimate import estimate
 from multires.experiment.score import references, run_score_worker, score_all, smaller, speech_by_role, trained
 from multires.experiment.speakers import Settings
+from multires.experiment.tables import write_tables
 from multires.experiment.train import load_material_of, run_worker, train_all, train_side_by_side, untrained_models
 from multires.models.mr_hubert import MultiResHubert
 from multires.profiles import once, present_name
-from multires.results import provenance, write_table
+from multires.results import provenance
 from multires.training.distributed import Processes, own_device
 from multires.training.records import training_log
 from multires.training.targets import without_folder
@@ -133,29 +133,14 @@ def main_experiment(
         skipped={"count": len(loaded.skipped), "files": list(loaded.skipped)},
         speakers={role: len(speakers) for role, speakers in asdict(roles).items()},
     )
-    return write_tables(scores, models, root / "tables", source)
+    logs = [training_log(path).assign(condition=condition, seed=seed) for path, (condition, seed) in models.items()]
+    return write_tables(scores, pd.concat(logs, ignore_index=True), root / "tables", source)
 
 
 def middle_depths(size: Size) -> list[int]:
     """Depths of the middle block of the U-shaped models, where models without one are compared with it."""
     layers = MultiResHubert(condition_config("mono", size), seed=None).layers
     return [layer.index for layer in layers if layer.block.startswith("middle")]
-
-
-def write_tables(
-    scores: pd.DataFrame, models: Mapping[Path, tuple[str, int]], folder: Path, source: Mapping[str, Any]
-) -> Path:
-    """Analyze the scores by the plan, and write them with the training logs and everything that is drawn from them."""
-    logs = [training_log(path).assign(condition=condition, seed=seed) for path, (condition, seed) in models.items()]
-    training = pd.concat(logs, ignore_index=True)
-    found = analyse(scores, training)
-    tables = {
-        "scores": scores, "training": training, "effects": found.effects, "carries": found.learned,
-        "chosen": found.chosen, "claims": found.claims,
-    }  # fmt: skip
-    for name, table in tables.items():
-        write_table(table, folder / f"{name}.parquet", {**source, "table": name, "rows": len(table)})
-    return folder
 
 
 def _published(size: Size) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
+from multires.experiment.analysis import analyse
 from multires.experiment.plan import CONDITIONS, PLAN
-from multires.results import read_table
+from multires.results import read_table, write_table
 
 _SHIPPED = Path(__file__).parents[1] / "data" / "experiment"
 
@@ -119,6 +120,33 @@ def experiment_tables(folder: str | Path | None = None) -> list[ExperimentTables
             tables = {table: value for table, (value, _) in read.items()}
             found.append(ExperimentTables(name, **tables, source=read["effects"][1]))
     return found
+
+
+def write_tables(scores: pd.DataFrame, training: pd.DataFrame, folder: Path, source: Mapping[str, Any]) -> Path:
+    """Analyze the scores by the plan, and write them with the training logs and everything that is drawn from them.
+
+    Parameters
+    ----------
+    scores
+        The columns of `multires.experiment.analysis.SCORE_COLUMNS`.
+    training
+        The training logs, with the columns condition and seed.
+    folder
+        Is made.
+    source
+        Provenance of all tables.
+
+    Returns
+    -------
+    pathlib.Path
+        `folder`.
+    """
+    found = analyse(scores, training)
+    tables = (scores, training, found.effects, found.learned, found.chosen, found.claims)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in zip(TABLES, tables, strict=True):
+        write_table(table, folder / f"{name}.parquet", {**source, "table": name, "rows": len(table)})
+    return folder
 
 
 def all_effects(tables: list[ExperimentTables]) -> pd.DataFrame:
