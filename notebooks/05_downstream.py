@@ -56,17 +56,50 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.analysis.published import published_scores
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.frame_rates import frame_rate_effects, shipped_frame_rates
 from multires.experiment.tables import all_effects, experiment_tables
 from multires.report import figures, sentences
+from multires.report.escape import styled
 from multires.report.frame_rates import frame_rates
+from multires.report.published import published_summary, published_table
 
 given = notebook_parameters(globals())
 switched = experiment_tables(given.experiment)
 run = open_run(**given.for_run)
 figures.use_style()
+
+# %% [markdown]
+# ## What was published
+#
+# The paper {cite:p}`clark2024empirical` compares checkpoints that others trained: HuBERT {cite:p}`hsu2021hubert` and
+# MR-HuBERT {cite:p}`shi2024multiresolution` with its ablations, on SUPERB {cite:p}`yang2021superb`. The table has what could
+# be verified in public text about the four of them that fill cells of the 2 × 2. These are not results of this book. Mind
+# the third row: MR-HuBERT learned from HuBERT's units, so that its lead over HuBERT may come from one more iteration.
+
+# %% tags=["hide-input"]
+published = published_scores()
+styled(published_table(published))
+
+# %% tags=["hide-input"]
+Markdown(published_summary(published))
+
+# %% tags=["hide-input"]
+shown.folded(
+    published,
+    "published-scores",
+    {
+        "quantity": "Figure",
+        "model": "Checkpoint",
+        "value": "Value",
+        "source": "Published in",
+        "table": "Table",
+        "stands": "Read in",
+        "note": "Remark",
+    },
+)
 
 # %% [markdown]
 # ## The idea
