@@ -116,6 +116,11 @@ def test_every_command_explains_its_options(shell, command):
         (["pretrain", "--condition", "stereo"], "unknown condition 'stereo': choose one of hubert"),
         (["pretrain", "--corpus", "librispeech"], "is read from a folder"),
         (["report", "file/below", "--formats", "docx"], "unknown format 'docx': choose one of csv, tex, pdf, svg"),
+        (
+            ["report", "there", "--unit-clusters", "ten"],
+            "unit_clusters must be a whole number of at least 1, not 'ten'",
+        ),
+        (["report", "there", "--grid-frames", "0"], "grid_frames must be a whole number of at least 1, not 0"),
         (["plan", "--profile", "papers"], "unknown profile 'papers'"),
         (["convert", "absent.pt", "out.safetensors"], "absent.pt"),
     ],
@@ -128,6 +133,24 @@ def test_what_is_wrong_is_said_in_one_line(shell, tmp_path, arguments, message):
     assert err.startswith("multires: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_every_sample_size_of_a_report_reaches_its_run(shell, monkeypatch):
+    from multires.profiles import get_profile
+
+    opened = {}
+
+    def open_run(self, **overrides):
+        opened.update({name: value for name, value in overrides.items() if value is not None})
+
+    monkeypatch.setattr(cli_options.RunOptions, "open", open_run)
+    monkeypatch.setattr("multires.report.export.report", lambda run, folder, **options: folder)
+    sizes = {"probe_instances": 11, "frame_utterances": 12, "matched_instances": 13, "grid_frames": 14}
+    given = [part for name, value in sizes.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    status, _, err = shell("report", "there", *given, "--unit-clusters", "5,6")
+    assert (status, err) == (0, "")
+    assert opened == {**sizes, "unit_clusters": "5,6"}
+    assert get_profile("synthetic", **opened).unit_clusters == (5, 6)
 
 
 def test_models_are_listed(shell):

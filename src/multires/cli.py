@@ -219,14 +219,35 @@ def report(
     variant: Variant = "",
     formats: Annotated[str, typer.Option(help="Comma-separated among csv, tex, pdf, svg.")] = "csv,tex,pdf,svg",
     only: Annotated[str, typer.Option(help="Comma-separated stages, such as cca,claims. Default: all.")] = "",
+    probe_instances: Annotated[
+        int | None, typer.Option(help="Segments of a kind in a split that train or test a probe at most.")
+    ] = None,
+    frame_utterances: Annotated[
+        int | None,
+        typer.Option(
+            help="Utterances of each split whose frames are read, for units, similarity, geometry and resolution."
+        ),
+    ] = None,
+    matched_instances: Annotated[
+        int | None, typer.Option(help="Phones, and words, of each split in resolution and geometry at most.")
+    ] = None,
+    grid_frames: Annotated[
+        int | None,
+        typer.Option(help="Windows of each split in units, similarity, geometry and prosody at most."),
+    ] = None,
+    unit_clusters: Annotated[str, typer.Option(help="Comma-separated numbers of clusters in units.")] = "",
 ) -> None:
     """Write the tables and figures of a workspace to one folder, for a paper.
 
     Give the options that the workspace was filled with; missing tables are computed first. CSV, LaTeX, PDF and SVG.
+    Numbers that are not given are the profile's.
     """
     from multires.report.export import report as write_report
 
-    run = options.open(variant=variant or None)
+    run = options.open(
+        variant=variant or None, probe_instances=probe_instances, frame_utterances=frame_utterances,
+        matched_instances=matched_instances, grid_frames=grid_frames, unit_clusters=unit_clusters or None,
+    )  # fmt: skip
     _echo(write_report(run, folder, formats=listed(formats), only=listed(only)))
 
 
