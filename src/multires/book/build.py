@@ -131,7 +131,8 @@ def _open(profile: str, data: str | Path | None, seed: int, workspace: str | Pat
 def _keep_explorer(run: Run, folder: Path, changed: bool) -> None:
     """The explorer's data, from the tables that the notebooks have left in the workspace, where they or it changed."""
     from multires.analysis import stages
-    from multires.book import explorer
+    from multires.book.explorer.page import write_page
+    from multires.book.explorer.scores import collect
     from multires.report import sentences
 
     key = code_digest()
@@ -141,7 +142,7 @@ def _keep_explorer(run: Run, folder: Path, changed: bool) -> None:
     print("explorer: gathering the curves", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     models = sentences.models(stages.extraction(run).table)
-    explorer.write_page(folder, explorer.collect(run), run.corpus.name, models)
+    write_page(folder, collect(run), run.corpus.name, models)
     stamp.write_text(key)
 
 

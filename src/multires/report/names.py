@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -164,3 +165,11 @@ def _name(row: dict[Any, Any]) -> str:
     name, condition = visible(row["model"]), str(row.get("condition") or "")
     readable = condition_name(condition)
     return f"{name} ({readable})" if readable != condition and readable.lower() not in name.lower() else name
+
+
+def seed_count(counts: Sequence[int]) -> str:
+    """The number of seeds, or its range, in words."""
+    low, high = min(counts), max(counts)
+    if low == high:
+        return f"{low} seed{'s' if low != 1 else ''}"
+    return f"{low} to {high} seeds"

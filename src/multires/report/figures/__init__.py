@@ -1,7 +1,7 @@
 """Tables to figures."""
 
 from multires.report.figures.claims import claims
-from multires.report.figures.experiment import carries, factorial, outcome_layers, training_curves
+from multires.report.figures.effects import factorial
 from multires.report.figures.extraction import durations, extraction_summary, schematic, utterance
 from multires.report.figures.frame_rates import frame_rates
 from multires.report.figures.measures import (
@@ -15,6 +15,7 @@ from multires.report.figures.measures import (
     probes_by_layer,
     weighted_sums,
 )
+from multires.report.figures.outcomes import outcome_layers
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
 from multires.report.figures.structure import (
     context_by_layer,
@@ -27,6 +28,7 @@ from multires.report.figures.structure import (
     units_by_layer,
 )
 from multires.report.figures.style import use_style
+from multires.report.figures.training import carries, training_curves
 
 __all__ = [
     "agreement",

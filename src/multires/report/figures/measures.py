@@ -224,7 +224,7 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 
 def all_curves(curves: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """Every measure of every layer, a panel each: what `multires.book.explorer.curves` gives."""
+    """Every measure of every layer, a panel each: what `multires.book.explorer.scores.curves` gives."""
     rows = curves.assign(name=curves["group"].str.partition(",")[0] + ": " + curves["panel"])
     layers, acoustic = rows[rows["layer_index"].notna()], rows[rows["layer_index"].isna()]
     ends = [rows.assign(value=rows[end]) for end in ("chance_low", "chance_high")]
