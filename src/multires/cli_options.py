@@ -121,6 +121,9 @@ class TrainingOptions:
     ] = ""
     teacher_layer: Annotated[str, typer.Option(help="Its layer, such as encoder.0.3.")] = ""
     classes: Annotated[int | None, typer.Option(help="Clusters to predict. Default: the recipe's.")] = None
+    recipe: Annotated[
+        str, typer.Option(help="Comma-separated changes of the recipe, such as auxiliary_weight=2,precision=float32.")
+    ] = ""
     out: Annotated[
         Path, typer.Option(parser=expanded, help="Folder for models and tables; another run continues there.")
     ] = Path("experiment")
@@ -139,7 +142,7 @@ class TrainingOptions:
             "classes": None if self.classes is None else positive_integer("classes", self.classes),
             "data": listed(self.data) or None, "size": self.size, "out": self.out, "device": self.device,
             "steps": None if self.steps is None else positive_integer("steps", self.steps),
-            "estimate_only": self.estimate_only,
+            "estimate_only": self.estimate_only, "recipe": listed(self.recipe),
         }  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from multires.errors import choose
+from multires.errors import MultiresError, choose
 from multires.models.config import LOG_MEL_SHAPE, ModelConfig, preset
 from multires.training.recipe import Recipe
 
@@ -104,9 +104,39 @@ def changed(
     steps: int | None = None,
     teacher: Targets | tuple[str, str] | None = None,
     classes: int | None = None,
+    recipe: Sequence[str] = (),
 ) -> Size:
-    """A size with some of its recipe, or its targets, replaced."""
+    """A size with some of its recipe, or its targets, replaced; `recipe` as in `recipe_changes`."""
     asked: dict[str, Any] = {"steps": steps, "classes": classes}
-    recipe = replace(size.recipe, **{name: value for name, value in asked.items() if value is not None})
+    given = {name: value for name, value in asked.items() if value is not None}
     targets = Targets(*teacher) if isinstance(teacher, tuple) else teacher
-    return replace(size, recipe=recipe, targets=targets or size.targets)
+    changes = {**recipe_changes(recipe), **given}
+    return replace(size, recipe=replace(size.recipe, **changes), targets=targets or size.targets)
+
+
+def recipe_changes(assignments: Sequence[str]) -> dict[str, Any]:
+    """Fields of a `Recipe` from texts of the form ``name=value``.
+
+    Raises
+    ------
+    MultiresError
+        For an unknown field, a field named twice, or a value that is not of the field's type.
+
+    Examples
+    --------
+    >>> recipe_changes(["auxiliary_weight=2", "precision=float32"])
+    {'auxiliary_weight': 2.0, 'precision': 'float32'}
+    """
+    kinds = {each.name: type(each.default) for each in fields(Recipe) if isinstance(each.default, int | float | str)}
+    found: dict[str, Any] = {}
+    for assignment in assignments:
+        name, _, value = (part.strip() for part in assignment.partition("="))
+        choose("recipe", name, tuple(kinds))
+        if name in found:
+            raise MultiresError(f"recipe: {name} is given twice")
+        try:
+            found[name] = kinds[name](value)
+        except ValueError as error:
+            noun = "a whole number" if kinds[name] is int else "a number"
+            raise MultiresError(f"recipe: {name} must be {noun}, not {value!r}") from error
+    return found

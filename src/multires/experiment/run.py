@@ -53,6 +53,7 @@ def main_experiment(
     steps: int | None = None,
     teacher: Targets | tuple[str, str] | None = None,
     classes: int | None = None,
+    recipe: Sequence[str] = (),
     estimate_only: bool = False,
     train_only: bool = False,
     progress: bool = True,
@@ -67,6 +68,8 @@ def main_experiment(
         One of `SIZES`, or a `Size`.
     steps, classes
         In place of the recipe's.
+    recipe
+        Further changes of it, such as ``auxiliary_weight=2``.
     teacher
         Model and layer whose clusters are predicted, in place of the size's targets.
     out
@@ -95,7 +98,7 @@ def main_experiment(
     corpus = training_corpus(corpus, data)
     seeds, conditions = once("seeds", seeds), once("conditions", conditions)
     chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
-    chosen = changed(chosen, steps=steps, teacher=teacher, classes=classes)
+    chosen = changed(chosen, steps=steps, teacher=teacher, classes=classes, recipe=recipe)
     for condition in conditions:
         choose("condition", condition, tuple(CONDITIONS))
     if corpus != "synthetic" and not data:
@@ -167,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--teacher-layer", default="", help="its layer")
     parser.add_argument("--classes", type=int, help="clusters to predict, in place of the recipe's")
+    parser.add_argument("--recipe", nargs="+", default=(), metavar="NAME=VALUE", help="changes of the recipe")
     parser.add_argument("--train-only", action="store_true", help="stop when all models are trained")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--score-worker", type=Path, help=argparse.SUPPRESS)

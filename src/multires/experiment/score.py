@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from multires.corpus.utterance import Corpus, Utterance
-from multires.experiment.plan import CONDITIONS
+from multires.experiment.plan import CONDITIONS, PLAN
 from multires.experiment.queue import Job, Reporter, run_workers, work
 from multires.experiment.speakers import ROLES, Settings, score_model
 from multires.experiment.speech import Roles
@@ -83,6 +83,7 @@ def score_all(
     settings: Settings,
     middle: Sequence[int],
     corpus: Mapping[str, Any],
+    outcomes: Sequence[str] | None = None,
     jobs: int = 1,
     device: str = "cpu",
     progress: bool = True,
@@ -101,24 +102,28 @@ def score_all(
         See `score_model`; `middle` is for models without a middle block.
     corpus
         What a worker needs to load the same speech: the arguments of `multires.experiment.train.load_material_of`.
+    outcomes
+        Keys of the plan's outcomes to score; all by default.
     jobs
         Single-threaded processes side by side; 1 scores in this process.
     """
     folder = root / "scores"
     folder.mkdir(parents=True, exist_ok=True)
     known = [code_digest(), {role: [each.id for each in heard] for role, heard in speech.items()}, asdict(settings)]
+    known += [list(outcomes)] if outcomes is not None else []
     models = [replace(each, digest=_digest(each, [*known, list(middle)])) for each in models]
     queue = [each.job for each in models]
     plan = {
         "models": [asdict(each) for each in models], "settings": asdict(settings), "middle": list(middle),
         "folder": str(folder), "corpus": dict(corpus), "device": device,
+        "outcomes": None if outcomes is None else list(outcomes),
     }  # fmt: skip
     replace_file(root / "scoring.json", lambda path: path.write_text(json.dumps(plan)))
     if jobs > 1 and not all(job.path(folder).exists() for job in queue):
         command = [sys.executable, "-m", "multires.experiment", "--score-worker", str(root)]
         run_workers(command, queue, folder, workers=jobs, progress=progress)
     else:
-        _score_queue(models, speech, folder, settings, middle, device)
+        _score_queue(models, speech, folder, settings, middle, device, outcomes)
     return pd.concat([pd.read_parquet(job.path(folder)) for job in queue], ignore_index=True)
 
 
@@ -132,7 +137,7 @@ def run_score_worker(root: Path) -> None:
     settings = Settings(**{**plan["settings"], "steps": tuple(plan["settings"]["steps"])})
     models = [Scored(**each) for each in plan["models"]]
     speech = evaluation_speech(**plan["corpus"], progress=False)
-    _score_queue(models, speech, Path(plan["folder"]), settings, plan["middle"], plan["device"])
+    _score_queue(models, speech, Path(plan["folder"]), settings, plan["middle"], plan["device"], plan["outcomes"])
 
 
 def _score_queue(
@@ -142,7 +147,9 @@ def _score_queue(
     settings: Settings,
     middle: Sequence[int],
     device: str,
+    outcomes: Sequence[str] | None = None,
 ) -> None:
+    rules = PLAN if outcomes is None else replace(PLAN, outcomes=tuple(PLAN.outcome(key) for key in outcomes))
     by_name = {each.job.name: each for each in models}
 
     def score(job: Job, report: Reporter) -> None:
@@ -150,7 +157,7 @@ def _score_queue(
         depths = middle if each.condition.removeprefix("untrained ") == "hubert" else ()
         table = score_model(
             load_model(each.source), speech, condition=each.condition, seed=each.seed, folder=folder / f"outcomes-{each.digest}",
-            middle=depths, settings=settings, device=device,
+            middle=depths, settings=settings, plan=rules, device=device,
         )  # fmt: skip
         replace_file(job.path(folder), lambda path: table.to_parquet(path))
 

@@ -23,6 +23,7 @@ def train_one(
     steps: int | None = None,
     teacher: Targets | tuple[str, str] | None = None,
     classes: int | None = None,
+    recipe: Sequence[str] = (),
     out: str | Path = "experiment",
     device: str = "cpu",
     estimate_only: bool = False,
@@ -40,6 +41,8 @@ def train_one(
         One of `multires.experiment.run.SIZES`, or a `Size`.
     steps, classes
         In place of those of the size's recipe.
+    recipe
+        Further changes of it, such as ``auxiliary_weight=2``.
     teacher
         Model and layer whose clusters are predicted, in place of the size's targets.
     out
@@ -61,7 +64,7 @@ def train_one(
     corpus = choose("corpus", present_name("corpus", corpus), tuple(CORPORA))
     corpus = training_corpus(corpus, data)
     chosen = size if isinstance(size, Size) else SIZES[choose("size", size, tuple(SIZES))]
-    chosen = changed(chosen, steps=steps, teacher=teacher, classes=classes)
+    chosen = changed(chosen, steps=steps, teacher=teacher, classes=classes, recipe=recipe)
     if corpus != "synthetic" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
     folder = Path(out) / corpus / "single" / "models"
