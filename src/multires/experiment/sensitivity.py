@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,20 +26,22 @@ import pandas as pd
 from multires.corpus.utterance import Utterance
 from multires.errors import MultiresError
 from multires.experiment.analysis import arrange
-from multires.experiment.conditions import CONDITIONS, SIZES
+from multires.experiment.conditions import CONDITIONS, SIZES, Size
 from multires.experiment.contrasts import choose_layers, contrast, effects
 from multires.experiment.material import load_units
 from multires.experiment.plan import PLAN, REFERENCES
 from multires.experiment.run import middle_depths
-from multires.experiment.score import score_all, speech_by_role, trained
+from multires.experiment.score import score_all, smaller, speech_by_role, trained
 from multires.experiment.speakers import Settings
 from multires.experiment.speech import load_experiment_speech
 from multires.experiment.tables import experiment_tables
 from multires.experiment.teacher import frame_phones
 from multires.measures.units import unit_scores
 from multires.models.checkpoint import read_header
-from multires.results import provenance, write_table
+from multires.results import provenance, read_table, write_table
 from multires.training.speech import Speech, frame_count, load_speech
+
+_LOG = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[1] / "data" / "experiment" / "sensitivity.parquet"
 """The table that comes with the package."""
@@ -49,6 +52,11 @@ OUTCOMES = ("phone_classification", "word_classification", "phone_abx")
 _MODEL = re.compile(r"(.+)-(\d+)\.safetensors")
 
 
+def shipped_sensitivity() -> pd.DataFrame:
+    """The table that comes with the package (see `compare_runs`)."""
+    return read_table(SHIPPED)[0]
+
+
 def compare_runs(
     runs: Mapping[str, str | Path],
     data: Sequence[str | Path],
@@ -56,6 +64,7 @@ def compare_runs(
     main: str | Path,
     main_name: str = "Whisper encoder",
     out: Path = SHIPPED,
+    size: Size = SIZES["cpu"],
     jobs: int = 1,
     progress: bool = True,
 ) -> Path:
@@ -72,6 +81,8 @@ def compare_runs(
         package.
     out
         The ``.parquet`` file to write.
+    size
+        Its evaluation settings, those of the main run.
     jobs
         Single-threaded processes that score.
 
@@ -91,8 +102,6 @@ def compare_runs(
     held_out = load_speech(corpus, corpus.splits, speakers=set(roles.fit), progress=progress)
     heard = [each for each in corpus if each.speaker in set(roles.fit) and frame_count(len(each.audio)) > 0]
     (shipped,) = (each for each in experiment_tables() if each.corpus == "LibriSpeech")
-    if shipped.source.get("corpus_fingerprint") != corpus.fingerprint:
-        raise MultiresError("data: this is not the speech of the experiment in the package; name the same folders")
     baselines = shipped.scores[shipped.scores["condition"].isin(REFERENCES)]
     speech = speech_by_role(corpus, roles)
     rows = [
@@ -104,11 +113,11 @@ def compare_runs(
         folder = Path(place)
         models = _models(folder)
         scores = score_all(
-            trained(models), speech, folder, settings=Settings(), middle=middle_depths(SIZES["cpu"]),
+            trained(models), speech, folder, settings=smaller(Settings(), size.evaluation), middle=middle_depths(size),
             corpus={"corpus": "librispeech", "data": [str(Path(each).resolve()) for each in data], "hours": 0.0, "most": None},
             outcomes=OUTCOMES, jobs=jobs, progress=progress,
         )  # fmt: skip
-        changes = _changes(models, shipped.source["parameters"]["size"]["recipe"])
+        changes = _changes(models, shipped.source)
         details[name] = {"models": sorted(path.stem for path in models), "changes": changes}
         rows += _targets(name, folder, held_out, heard, changes)
         rows += _effects(name, changes, pd.concat([scores, baselines], ignore_index=True))
@@ -121,19 +130,26 @@ def compare_runs(
 
 def _models(folder: Path) -> dict[Path, tuple[str, int]]:
     """Condition and seed of each trained model of a run."""
-    found = {}
-    for path in sorted((folder / "models").glob("*.safetensors")):
-        match = _MODEL.fullmatch(path.name)
-        if match and match[1] in CONDITIONS:
-            found[path] = (match[1], int(match[2]))
+    found = _trained_files(folder)
     if not found:
         raise MultiresError(f"{folder} holds no trained models: name the folder <out>/librispeech of the experiment")
     return found
 
 
-def _changes(models: Mapping[Path, Any], recipe: Mapping[str, Any]) -> str:
+def _trained_files(folder: Path) -> dict[Path, tuple[str, int]]:
+    matches = {path: _MODEL.fullmatch(path.name) for path in sorted((folder / "models").glob("*.safetensors"))}
+    return {path: (match[1], int(match[2])) for path, match in matches.items() if match and match[1] in CONDITIONS}
+
+
+def _changes(models: Mapping[Path, Any], main_run: Mapping[str, Any]) -> str:
     """Units and fields of the recipe in which a run differs from the main one, as text."""
     headers = [read_header(path) for path in models]
+    recipe = main_run["parameters"]["size"]["recipe"]
+    if other := [path for path, each in zip(models, headers, strict=True)
+                 if each["corpus_fingerprint"] != main_run["corpus_fingerprint"]]:  # fmt: skip
+        raise MultiresError(
+            f"{other[0]} was trained on other speech than the experiment in the package; give the same data"
+        )
     found = {(each["units"], each["recipe"]) for each in headers}
     if len(found) != 1:
         raise MultiresError(f"{next(iter(models)).parent} holds models of different recipes or units; keep them apart")
@@ -147,13 +163,13 @@ def _targets(
 ) -> list[dict[str, Any]]:
     """PNMI of a run's units with the phones of speakers that no model is trained on."""
     kept = sorted((folder / "material").glob("units-*.json"))
-    header = {read_header(path)["units_fingerprint"] for path in (folder / "models").glob("*.safetensors")}
+    predicted = {read_header(path)["units_fingerprint"] for path in _trained_files(folder)}
     for path in kept:
         found = load_units(path.stem.removeprefix("units-"), folder / "material")
         if found is None or found[1][1] != speech.fingerprint:
             continue
         (train, units), _ = found
-        if header and train.fingerprint not in header:
+        if predicted and train.fingerprint not in predicted:
             continue
         phones = [frame_phones(each.phones or (), frame_count(len(each.audio))) for each in heard]
         labels = np.concatenate(phones)
@@ -171,6 +187,9 @@ def _effects(name: str, changes: str, scores: pd.DataFrame) -> list[dict[str, An
     rows = []
     for key in OUTCOMES:
         part = scores[scores["outcome"].eq(key) & scores["candidate"].astype(bool) & scores["labels"].eq("true")]
+        if absent := {"development", "test"} - set(part["role"]):
+            _LOG.warning("%s: no %s speaker has been scored on %s; it is left out", name, sorted(absent)[0], key)
+            continue
         chosen = choose_layers(arrange(part, key)[0])
         found: dict[tuple[str, str], Any] = {("effect", name): each for name, each in effects(chosen).effects.items()}
         lead = contrast(chosen.test, chosen.test_totals, {PLAN.interest.condition: 1.0, PLAN.interest.baseline: -1.0})

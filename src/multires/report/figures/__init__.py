@@ -17,6 +17,7 @@ from multires.report.figures.measures import (
 )
 from multires.report.figures.outcomes import outcome_layers
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
+from multires.report.figures.sensitivity import sensitivity
 from multires.report.figures.structure import (
     context_by_layer,
     dominant_dimensions,
@@ -54,6 +55,7 @@ __all__ = [
     "resolution_by_layer",
     "schematic",
     "selectivity",
+    "sensitivity",
     "shared_by_depth",
     "similarity_maps",
     "training_curves",

@@ -1,0 +1,50 @@
+"""Sentences on whether the experiment's result depends on its targets or recipe."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from multires.experiment.plan import PLAN
+from multires.report.escape import for_markdown
+from multires.report.names import seed_count
+from multires.report.verdicts import said
+
+
+def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
+    """What the targets of each run tell of phones, what HuBERT learns from them, and whether an effect keeps its sign.
+
+    Parameters
+    ----------
+    table
+        What `multires.experiment.sensitivity.compare_runs` writes.
+    estimand
+        Key of the effect.
+    """
+    if table.empty:
+        return "The experiment has been run with one kind of targets only."
+    told = []
+    for run in dict.fromkeys(table["run"]):
+        own = table[table["run"] == run]
+        quality = own.loc[own["measure"] == "pnmi", "value"]
+        lead = own[own["measure"].eq("lead")]
+        parts = [f"PNMI with phones {quality.iloc[0]:.2f}"] if len(quality) else []
+        parts += [
+            f"HuBERT less MFCC {said(row)} in {PLAN.outcome(row['outcome']).name}" for _, row in lead[:1].iterrows()
+        ]
+        seeds = sorted({int(each) for each in own.loc[own["measure"] == "effect", "seeds"]})
+        told.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
+    sentences = [f"Targets: {'; '.join(told)}."]
+    effects = table[table["measure"].eq("effect") & table["estimand"].eq(estimand)]
+    name = PLAN.estimand(estimand).name
+    for outcome, rows in effects.groupby("outcome", sort=False):
+        below, above = rows[rows["high"] < 0], rows[rows["low"] > 0]
+        each = "; ".join(f"{for_markdown(row['run'])} {said(row)}" for _, row in rows.iterrows())
+        if len(below) == len(rows) or len(above) == len(rows):
+            verdict = f"is {'below' if len(below) else 'above'} zero under all {len(rows)}"
+        elif len(below) and len(above):
+            verdict = "changes its sign with the targets"
+        else:
+            shown = [for_markdown(run) for run in pd.concat([below, above])["run"]]
+            verdict = f"is shown under {', '.join(shown)} only" if shown else "is shown under none"
+        sentences.append(f"In {PLAN.outcome(str(outcome)).name}, {name} {verdict} ({each}).")
+    return " ".join(sentences)
