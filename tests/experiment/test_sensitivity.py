@@ -7,6 +7,7 @@ import pytest
 from multires.errors import MultiresError
 from multires.experiment import sensitivity, train
 from multires.experiment.conditions import SIZES, changed, recipe_changes
+from multires.experiment.plan import PLAN
 from multires.experiment.run import main_experiment
 from multires.experiment.tables import experiment_tables
 from multires.results import read_table
@@ -17,7 +18,7 @@ def test_effects_of_the_main_run_are_those_of_its_tables():
     rows = sensitivity._effects("main", "", found.scores)
     expected = found.effects.set_index(["outcome", "estimand"])
     control = [row for row in rows if row["estimand"] == "control"]
-    assert [row["outcome"] for row in control] == list(sensitivity.OUTCOMES)
+    assert [row["outcome"] for row in control] == list(PLAN.sensitivity)
     for row in control:
         known = expected.loc[row["outcome"], "control"]
         assert (row["value"], row["low"], row["high"]) == pytest.approx((known["value"], known["low"], known["high"]))

@@ -109,11 +109,12 @@ speaker. Seeds and speakers are crossed random effects; items are nested in spea
 share of items, and its variance is the sum of what seeds and what speakers contribute, less their common part that would be
 counted twice {{cite:p}}`cameron2011robust`; the interval is Student's, with Satterthwaite's degrees of freedom
 {{cite:p}}`satterthwaite1946approximate`. Two other methods check it: a mixed model (restricted maximum likelihood, seeds and speakers crossed) and a
-bootstrap that resamples seeds and speakers {{cite:p}}`owen2007pigeonhole`. A percentile bootstrap over six seeds is too narrow on its own, which
+bootstrap that resamples seeds and speakers {{cite:p}}`owen2007pigeonhole`. A percentile bootstrap over a few seeds is too narrow on its own, which
 is why it is a check. `python -m benchmarks.verdicts --json` simulates tables of the experiment's size and prints how often
 the {level} intervals cover the truth.
 
-Beside it stands the exact sign-flip *p* over seeds, which assumes no distribution; with 6 seeds it cannot fall below 0.031.
+Beside it stands the exact sign-flip *p* over seeds, which assumes no distribution; with $S$ seeds it cannot fall below
+$2^{{1-S}}$: {", ".join(f"{2.0 ** (1 - seeds):.3f} with {seeds}" for seeds in (gate.seeds, 6))}.
 
 Each difference falls into one of four regions, by the {level} interval and the smallest effect of interest $\\Delta$:
 
@@ -150,6 +151,12 @@ region among them is at most {100 * plan.family_error:.0f} %.
 
 An absence of significance supports nothing. Both rules are monotone: if every interval is replaced by one inside it, a
 decided verdict stays as it is. A property test checks this on random intervals.
+
+## Sensitivity
+
+Whether the result depends on the targets is looked at on {len(plan.sensitivity)} tasks that need little time
+({", ".join(plan.outcome(key).name for key in plan.sensitivity)}): `hubert` and `multi+aux` are trained with other units, two seeds each, and
+compared in the same way. No verdict is drawn from these runs; they show whether the difference keeps its sign.
 
 ## History
 

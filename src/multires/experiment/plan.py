@@ -156,6 +156,8 @@ class Plan:
         Milliseconds per frame of the common grid.
     word_occurrences
         A word type is used if it occurs at least this often among the speakers that probes are fitted to.
+    sensitivity
+        Keys of the outcomes on which sensitivity runs are scored.
     revisions
         The history, oldest first.
     """
@@ -168,6 +170,7 @@ class Plan:
     family_error: float
     grid: int
     word_occurrences: int
+    sensitivity: tuple[str, ...]
     revisions: tuple[Revision, ...]
 
     def outcome(self, key: str) -> Outcome:
@@ -262,6 +265,7 @@ PLAN = Plan(
     family_error=0.05,
     grid=40,
     word_occurrences=10,
+    sensitivity=("phone_classification", "word_classification", "phone_abx"),
     revisions=(
         Revision(
             "2026-11-22",
@@ -313,6 +317,14 @@ PLAN = Plan(
             "Sizes of scoring (windows, clusters, steps of the recognition head) and two secondary effects that published "
             "checkpoints allow are stated.",
             "The first version left them to the code. No model had been scored.",
+            True,
+        ),
+        Revision(
+            "2026-11-26",
+            "Sensitivity runs with units of MFCC and of this experiment's own HuBERT are added, two seeds of `hubert` and "
+            "`multi+aux` each, in float32 arithmetic; no verdict is drawn from them.",
+            "They show whether the main result depends on the targets. Written after the main models were scored and before "
+            "any model of these runs was.",
             True,
         ),
     ),

@@ -46,9 +46,6 @@ _LOG = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parents[1] / "data" / "experiment" / "sensitivity.parquet"
 """The table that comes with the package."""
 
-OUTCOMES = ("phone_classification", "word_classification", "phone_abx")
-"""Tasks on which the models of a sensitivity run are scored."""
-
 _MODEL = re.compile(r"(.+)-(\d+)\.safetensors")
 
 
@@ -115,14 +112,14 @@ def compare_runs(
         scores = score_all(
             trained(models), speech, folder, settings=smaller(Settings(), size.evaluation), middle=middle_depths(size),
             corpus={"corpus": "librispeech", "data": [str(Path(each).resolve()) for each in data], "hours": 0.0, "most": None},
-            outcomes=OUTCOMES, jobs=jobs, progress=progress,
+            outcomes=PLAN.sensitivity, jobs=jobs, progress=progress,
         )  # fmt: skip
         changes = _changes(models, shipped.source)
         details[name] = {"models": sorted(path.stem for path in models), "changes": changes}
         rows += _targets(name, folder, held_out, heard, changes)
         rows += _effects(name, changes, pd.concat([scores, baselines], ignore_index=True))
     source = provenance(
-        "librispeech", {"outcomes": list(OUTCOMES), "runs": details}, corpus_fingerprint=corpus.fingerprint,
+        "librispeech", {"outcomes": list(PLAN.sensitivity), "runs": details}, corpus_fingerprint=corpus.fingerprint,
         command="python -m multires.experiment.sensitivity --data LIBRISPEECH --main experiment/librispeech NAME=FOLDER ...",
     )  # fmt: skip
     return write_table(pd.DataFrame(rows), out, source)
@@ -185,7 +182,7 @@ def _targets(
 def _effects(name: str, changes: str, scores: pd.DataFrame) -> list[dict[str, Any]]:
     """HuBERT's lead over MFCC, and every estimand for which there are conditions, on test speakers."""
     rows = []
-    for key in OUTCOMES:
+    for key in PLAN.sensitivity:
         part = scores[scores["outcome"].eq(key) & scores["candidate"].astype(bool) & scores["labels"].eq("true")]
         if absent := {"development", "test"} - set(part["role"]):
             _LOG.warning("%s: no %s speaker has been scored on %s; it is left out", name, sorted(absent)[0], key)
