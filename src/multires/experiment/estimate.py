@@ -20,7 +20,7 @@ def estimate(material: Material, size: Size, conditions: Sequence[str], seeds: S
     """Models, parameters, megabytes and hours, from the time of a few steps of the largest condition."""
     config = condition_config("multi+aux", size)
     parameters = sum(p.numel() for p in MultiResHubert(config, seed=None).parameters())
-    blank = torch.zeros(int(material.speech.frame_starts[-1]), dtype=torch.int32, device=material.speech.samples.device)
+    blank = torch.zeros(int(material.speech.frame_starts[-1]), dtype=torch.int32, device=material.speech.device)
     units = Units(blank, size.recipe.classes, "none", "")
     with tempfile.TemporaryDirectory() as folder:
 

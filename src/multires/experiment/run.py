@@ -107,7 +107,7 @@ def main_experiment(
     device = own_device(device)
     team = Processes(torch.device(device))
     progress = progress and team.first
-    loaded, roles, material = load_material_of(corpus, data, chosen, device, progress)
+    loaded, roles, material = load_material_of(corpus, data, chosen, device, progress, root / "material")
     if team.count == 1 or estimate_only:
         print(estimate(material, chosen, conditions, seeds, device), flush=True)
     if estimate_only:

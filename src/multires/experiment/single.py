@@ -68,7 +68,7 @@ def train_one(
     if corpus != "synthetic" and not data:
         raise MultiresError(f"corpus {corpus!r} is read from a folder: name it with data (--data)")
     folder = Path(out) / corpus / "single" / "models"
-    _, _, material = load_material_of(corpus, data, chosen, device, progress)
+    _, _, material = load_material_of(corpus, data, chosen, device, progress, Path(out) / corpus / "material")
     print(estimate(material, chosen, [condition], [seed], device), flush=True)
     if estimate_only:
         return folder / f"{condition}-{seed}.safetensors"

@@ -161,7 +161,7 @@ def _warm(material: Material, size: Size, seed: int, folder: Path, progress: boo
     if not size.recipe.warm_steps or condition_config("hubert", size).front_end == "log_mel":
         return None
     path = folder / f"warm-{seed}.safetensors"
-    team = Processes(material.speech.samples.device)
+    team = Processes(material.speech.device)
     if team.first:
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder)
@@ -191,12 +191,20 @@ def untrained_models(size: Size, conditions: Sequence[str], folder: Path) -> dic
 
 
 def load_material_of(
-    corpus: str, data: str | Path | Sequence[str | Path] | None, size: Size, device: str, progress: bool
+    corpus: str,
+    data: str | Path | Sequence[str | Path] | None,
+    size: Size,
+    device: str,
+    progress: bool,
+    folder: Path | None = None,
 ) -> tuple[Corpus, Roles, Material]:
-    """The corpus, the roles of its speakers, and its speech to train on and to log the loss of."""
+    """The corpus, the roles of its speakers, and its speech to train on and to log the loss of.
+
+    Speech that is too long for memory is kept in `folder` (see `load_speech`).
+    """
     loaded, roles = _load(corpus, data, size.hours, progress)
     speech, held_out = (
-        load_speech(loaded, loaded.splits, speakers=set(speakers), device=device, progress=progress)
+        load_speech(loaded, loaded.splits, speakers=set(speakers), device=device, folder=folder, progress=progress)
         for speakers in (roles.pretraining, roles.fit)
     )
     return loaded, roles, Material(speech, held_out)

@@ -96,17 +96,17 @@ class Batches:
 def cut(
     speech: Speech, units: Units, batch: Batch
 ) -> tuple[Float[Tensor, "batch samples"], Int[Tensor, "batch frames"]]:
-    """The waveforms of a batch and the unit of each of their 20 ms frames, on the speech's device."""
-    device = speech.samples.device
+    """The waveforms of a batch and the unit of each of their 20 ms frames, on the device that trains."""
+    there = speech.samples.device
     begin = speech.starts[batch.utterances] + batch.first_frames * HOP
     size = (batch.frames - 1) * HOP + WINDOW
-    at = torch.from_numpy(begin).to(device)[:, None] + torch.arange(size, device=device)
-    return speech.samples[at].float() / 32768, units.labels[frame_places(speech, batch)].long()
+    at = torch.from_numpy(begin).to(there)[:, None] + torch.arange(size, device=there)
+    return speech.samples[at].to(speech.device).float() / 32768, units.labels[frame_places(speech, batch)].long()
 
 
 def frame_places(speech: Speech, batch: Batch) -> Int[Tensor, "batch frames"]:
     """Indices of a batch's 20 ms frames among the concatenated frames of all utterances."""
-    device = speech.samples.device
+    device = speech.device
     first = torch.from_numpy(speech.frame_starts[batch.utterances] + batch.first_frames).to(device)
     return first[:, None] + torch.arange(batch.frames, device=device)
 

@@ -95,9 +95,9 @@ def pretrain(
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = out.with_name(out.name + ".checkpoint")
     end = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    team = Processes(speech.samples.device)
+    team = Processes(speech.device)
     alone = making(out) if team.first else contextlib.nullcontext()
-    with alone, reproducible(speech.samples.device), interrupts() as interrupted:
+    with alone, reproducible(speech.device), interrupts() as interrupted:
         if team.count == 1 and out.exists():  # another process was at it
             check_finished(out, config, speech, units, recipe, seed)
             return out
@@ -143,8 +143,10 @@ class _Training:
     ) -> None:
         self.config, self.speech, self.units, self.recipe, self.seed = config, speech, units, recipe, seed
         self.team = team
-        self.device = speech.samples.device
-        self.dtype = autocast_type(recipe.precision, self.device)
+        self.device = speech.device
+        # All processes compute in one type, though each may have measured the speed itself.
+        reduced = team.any(autocast_type(recipe.precision, self.device) is torch.bfloat16)
+        self.dtype = torch.bfloat16 if reduced else torch.float32
         regularization = Regularization(
             dropout=recipe.dropout, layerdrop=recipe.layerdrop, feature_gradient=recipe.feature_gradient
         )
@@ -230,7 +232,9 @@ class _Training:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             if self.frames:
                 at = frame_places(speech, batch)
-                frames, labels = self.frames[speech.fingerprint][at].float(), units.labels[at].long()
+                there = self.frames[speech.fingerprint]
+                frames = there[at.to(there.device)].to(self.device).float()
+                labels = units.labels[at].long()
                 if self.recipe.band_masks and self.model.training:
                     rng = np.random.default_rng([*stream, 6])
                     frames = mask_bands(
@@ -273,6 +277,7 @@ class _Training:
         state = {
             "identity": self.identity, "step": self.step, "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(), "log": self.log, "sums": self._sums,
+            "reduced": self.dtype is torch.bfloat16,
         }  # fmt: skip
         replace_file(path, lambda file: torch.save(state, file))
 
@@ -289,6 +294,8 @@ class _Training:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.log, self._sums = state["step"], state["log"], state["sums"]
+        # A run keeps its precision on any machine; checkpoints of earlier versions do not hold it.
+        self.dtype = torch.bfloat16 if state.get("reduced", self.dtype is torch.bfloat16) else torch.float32
 
     def finished(self, key: str) -> MultiResHubert:
         """The trained model in float16."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
 from multires.models.acoustic import BANDS
+from multires.runtime.speed import fastest_precision
 from multires.training.speech import HOP
 
 
@@ -48,7 +48,7 @@ class Recipe:
     warm_steps, warm_learning_rate
         Steps in which the waveform encoder first learns to predict cepstra; 0 for none.
     precision
-        ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 if the hardware supports it.
+        ``float32``, ``bfloat16`` (autocast), or ``auto``: the faster one (see `multires.runtime.speed.fastest_precision`).
     log_every, held_out_batches
         Steps between rows of the log, and batches of held-out speech that are scored for each row.
     """
@@ -117,17 +117,6 @@ class Recipe:
 
 
 def autocast_type(precision: str, device: torch.device) -> torch.dtype:
-    """The type that matrix products compute in."""
-    if precision == "auto":
-        precision = "bfloat16" if _computes_bfloat16(device) else "float32"
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def _computes_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False
-    return device.type == "cpu" and "amx_bf16" in flags
+    """The type that matrix products compute in: for ``auto``, the faster one as measured on this machine."""
+    chosen = fastest_precision("auto", device) if precision == "auto" else precision
+    return torch.bfloat16 if chosen == "bfloat16" else torch.float32

@@ -164,7 +164,7 @@ def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0,
         Neighboring frames on either side whose cepstra are stacked with a frame's own (without differences if above
         0), which makes units last longer.
     """
-    cepstra = Cepstra(deltas=context == 0).to(speech.samples.device)
+    cepstra = Cepstra(deltas=context == 0).to(speech.device)
     source = "MFCC" if context == 0 else f"MFCC of {2 * context + 1} frames"
     return Labeller(lambda samples: stack(cepstra(samples[None])[0], context), speech, classes, seed, source, progress)
 
@@ -185,7 +185,7 @@ def layer_units(
     if layer not in known or abs(known[layer].frame_period - HOP / SAMPLE_RATE) > 1e-9:
         fine = [name for name, found in known.items() if abs(found.frame_period - HOP / SAMPLE_RATE) < 1e-9]
         raise MultiresError(f"{model.key} has no 20 ms layer {layer!r}: choose one of {', '.join(fine)}")
-    model = model.to(speech.samples.device).eval()
+    model = model.to(speech.device).eval()
 
     def features(samples: Float[Tensor, " samples"]) -> Float[Tensor, "frames dim"]:
         return on_waveform_frames(model(samples[None]).frames[layer][0], known[layer], len(samples))

@@ -28,14 +28,14 @@ def warm_start(
     """
     if not recipe.warm_steps:
         return {}
-    with reproducible(speech.samples.device):
+    with reproducible(speech.device):
         return _predict_cepstra(config, speech, recipe, seed, progress)
 
 
 def _predict_cepstra(
     config: ModelConfig, speech: Speech, recipe: Recipe, seed: int, progress: bool
 ) -> dict[str, Tensor]:
-    device = speech.samples.device
+    device = speech.device
     model = MultiResHubert(config, seed=seed)
     torch.manual_seed(stream_number(seed, 4, 0))
     head = torch.nn.Linear(config.convolutions[-1][0], 20).to(device)
