@@ -16,7 +16,7 @@
 # %% [markdown]
 # # What the resolution costs
 #
-# **How much does downsampling save, where, when, and why not more?** Time does not depend on what a model has learnt, so
+# **How much does downsampling save, where, when, and why not more?** Time does not depend on what a model has learned, so
 # this chapter needs no small stand-ins: it builds HuBERT, MR-HuBERT and the published ablations at their real size, with
 # random weights, and counts and times them on the machine that runs this page.
 #

@@ -21,7 +21,7 @@ from multires.training.targets import Cepstra, Units
 def warm_start(
     config: ModelConfig, speech: Speech, recipe: Recipe, *, seed: int, progress: bool = True
 ) -> dict[str, Tensor]:
-    """Values of the waveform encoder after it has learnt to predict each frame's cepstra, by parameter name.
+    """Values of the waveform encoder after it has learned to predict each frame's cepstra, by parameter name.
 
     It starts from the seed's own initial values and sees the batches that the first steps of training will see;
     all conditions of a seed share it. Empty where the recipe has no `warm_steps`.
