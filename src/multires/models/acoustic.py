@@ -87,6 +87,7 @@ class LogMel(_Acoustic):
     """80 log-mel bands, 25 ms under a Hann window, every 10 ms."""
 
     name, dim = "mel", BANDS
+    receptive_field = WINDOW
     description = "log-mel filterbank, 80 bands"
 
     def frames(
@@ -100,6 +101,7 @@ class Mfcc(_Acoustic):
     """13 mel-frequency cepstral coefficients with their first and second differences over time, every 10 ms."""
 
     name, dim = "mfcc", 3 * COEFFICIENTS
+    receptive_field = WINDOW + 8 * HOP  # differences of differences, over 5 frames each
     dct: Tensor
     description = "mel-frequency cepstral coefficients, 13 with first and second differences"
 

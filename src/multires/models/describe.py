@@ -12,10 +12,13 @@ import torch
 
 from multires.models.download import cached
 from multires.models.hooked import RATE
+from multires.models.huggingface import WEIGHTS
 from multires.models.layers import LayeredModel
 from multires.models.loading import load_model
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import published, shipped
+from multires.models.stored import StoredFrames
+from multires.models.wrappers import bundle_licence
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def describe_model(name: str, *, cache: str | Path | None = None) -> Description
         "description": model.description,
         "trained": "yes" if model.trained else "no, random weights",
     }
-    facts["parameters"] = f"{sum(p.numel() for p in model.parameters()):,}"
+    facts["parameters"] = f"{sum(p.numel() for p in model.parameters()):,}" if list(model.parameters()) else "none"
     if isinstance(model, MultiResHubert):
         heads = sum(p.numel() for n, p in model.named_parameters() if n.startswith(("heads.", "units.")))
         facts["parameters"] += f", of them {heads:,} in prediction heads"
@@ -94,18 +97,31 @@ def _receptive_field(model: LayeredModel) -> str:
 
 def _digest(name: str, model: LayeredModel, cache: str | Path | None) -> str:
     """SHA-256 of the file where there is one, of the weights otherwise."""
-    path = Path(name)
-    if (entry := published().get(name)) is not None:
-        path = cached(name, entry.url, cache=cache)
-    path = shipped().get(name, path)
-    if path.is_file():
+    if isinstance(model, StoredFrames):
+        return f"sha256:{bytes(model.digest.tolist()).hex()} (of the files' names and contents)"
+    if (path := _file(name, cache)) is not None:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()} (of the file)"
+    if not model.state_dict():
+        return "none, there are no weights"
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return f"sha256:{digest.hexdigest()} (of the weights)"
+
+
+def _file(name: str, cache: str | Path | None) -> Path | None:
+    """The file that a model was read from, if it is one file on this machine."""
+    if (entry := published().get(name)) is not None:
+        return cached(name, entry.url, cache=cache)
+    kind, _, place = name.partition(":")
+    if kind == "transformers":
+        folder = Path(place).expanduser()
+        candidates = [folder / file for file in WEIGHTS]
+    else:
+        candidates = [shipped().get(name, Path(name).expanduser())]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _licence(name: str) -> str:
@@ -115,6 +131,8 @@ def _licence(name: str) -> str:
     if name in shipped() or name.startswith("untrained/"):
         return "MIT, this package's own"
     kind, _, place = name.partition(":")
+    if kind == "torchaudio":
+        return bundle_licence(place) or "unknown"
     readme = Path(place).expanduser() / "README.md"
     if kind == "transformers" and readme.is_file():
         text = readme.read_text(encoding="utf-8", errors="replace")[:65_536]

@@ -35,6 +35,10 @@ _UNUSED = ("masked_spec_embed",)
 """Replaces masked frames in training, and takes no part in extraction."""
 
 
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights that are not divided among several; transformers prefers the first."""
+
+
 def load_transformers(name: str) -> LayeredModel:
     """A speech encoder in transformers' format: one of `KINDS`, by folder or by name on its hub.
 
@@ -93,7 +97,7 @@ def _kind(name: str, transformers: Any) -> str:
 
 
 def _cannot_load(name: str, error: Exception) -> MultiresError:
-    for file in (Path(name) / weights for weights in ("model.safetensors", "pytorch_model.bin")):
+    for file in (Path(name) / weights for weights in WEIGHTS):
         if file.is_file() and (kind := disguise(file)):
             return MultiresError(f"{file} is no checkpoint{kind}: fetch it again")
     return MultiresError(

@@ -50,6 +50,7 @@ class StoredFrames(LayeredModel):
     """
 
     by_utterance = True
+    digest: Tensor
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pickle import UnpicklingError
 from typing import Any
 
@@ -55,3 +56,12 @@ def load_torchaudio(name: str) -> Hooked:
     normalize = bool(bundle._normalize_waveform)
     inner = model.model if normalize else model
     return wrap_torchaudio(inner, normalize=normalize, key=f"torchaudio:{name}", description=f"{name} of torchaudio")
+
+
+def bundle_licence(name: str) -> str:
+    """The licence of a bundle's weights as torchaudio's documentation gives it; empty where it names none."""
+    import torchaudio
+
+    text = " ".join((vars(torchaudio.pipelines)[name].__doc__ or "").split())
+    found = re.search(r"under (?:the )?([\w .-]+?)(?: License)? and redistributed", text)
+    return f"{found[1]}, as torchaudio's documentation says" if found else ""
