@@ -22,6 +22,12 @@ _NAME = 0.45
 _LEAST = 0.75
 """A strip that is compressed less than this is not worth the broken scale."""
 
+_APART = 0.11
+"""Distance of two ticks, in the height of the panel, below which their labels touch."""
+
+_NARROW = 2.4
+"""Inches; the full name of the strip would reach the tick labels of a narrower panel."""
+
 
 def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -> None:
     """Set the limits and ticks of a panel so that far baselines do not flatten the curves.
@@ -63,11 +69,25 @@ def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -
     axis.set_ylim(bottom, high)
     upper = [tick for tick in MaxNLocator(4).tick_values(cut, high) if cut < tick <= high]
     lower = [tick for tick in MaxNLocator(1).tick_values(bottom, cut) if bottom <= tick < cut - 0.25 * depth]
-    axis.set_yticks([*lower, *upper])
+    axis.set_yticks(_apart([*reversed(upper), *lower], knots, heights))
     axis.axhspan(bottom, cut, color="#F2F2F2", zorder=0)
     axis.axhline(cut, color=BASELINE, linewidth=0.8, linestyle=(0, (1, 1)), zorder=0)
-    axis.annotate("baselines, compressed scale", (1, cut), xycoords=("axes fraction", "data"), xytext=(-3, -2),
+    inches = axis.bbox.width / axis.figure.dpi
+    name = "baselines, compressed scale" if inches >= _NARROW else "compressed scale"
+    axis.annotate(name, (1, cut), xycoords=("axes fraction", "data"), xytext=(-3, -2),
                   textcoords="offset points", ha="right", va="top", fontsize="x-small", color="#505050")  # fmt: skip
+
+
+def _apart(ticks: list[float], knots: np.ndarray, heights: np.ndarray) -> list[float]:
+    """The ticks without those whose labels would touch that of an earlier one, in ascending order."""
+    kept: list[float] = []
+    places: list[float] = []
+    for tick in ticks:
+        place = float(_scaled(np.array(tick), source=knots, target=heights)) / float(heights[-1] - heights[0])
+        if all(abs(place - other) >= _APART for other in places):
+            kept.append(tick)
+            places.append(place)
+    return sorted(kept)
 
 
 def _scaled(values: np.ndarray, *, source: np.ndarray, target: np.ndarray) -> np.ndarray:
