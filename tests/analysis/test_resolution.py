@@ -100,9 +100,10 @@ def test_sentences_name_agreement_what_native_rates_would_show_and_the_cause_of_
     checks += effect_rows({"abx accuracy": -0.04}, view="word, mean of the word")
     said = equal_rates.low_resolution(pd.DataFrame(effect_rows(apart) + effect_rows(apart, matching="native") + checks))
     assert "contradict each other" in said
-    assert "with all directions scaled alike ABX accuracy differs by +0.030" in said
-    assert "(more about words, no longer as before)" in said
-    assert "with one vector for each word ABX accuracy differs by -0.040" in said
+    assert "With all directions scaled alike, ABX accuracy differs by +0.030" in said
+    assert ": more about words, no longer as before" in said
+    assert "With one vector for each word, ABX accuracy differs by -0.040" in said
+    assert "- CCA +0.050 [+0.040, +0.060]: more about words" in said.splitlines()
     assert "every measure gives the same conclusion" in said
 
 
