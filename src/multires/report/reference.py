@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pandas as pd
 
 from multires.report.names import layer_name
+from multires.report.sentences import ACOUSTIC_NAMES
 
 _SCORES = {
     "cca": (("pwcca", "mel", 20.0, "CCA with log-mel"), ("pwcca", "phone", None, "with phones"),
@@ -27,7 +30,7 @@ def reference(stage: str, table: pd.DataFrame) -> str:
     table
         What `multires.analysis.reference.reference_table` returns for it.
     """
-    rows = table[table["layer_index"].notna()]
+    rows = _layers(table)
     label = str(rows["condition"].iloc[0])
     parts = []
     for measure, view, window, words in _SCORES[stage]:
@@ -44,6 +47,57 @@ def reference(stage: str, table: pd.DataFrame) -> str:
             course += f", with its highest value, {highest['value']:.2f}, at {_place(highest)}"
         parts.append(course)
     return f"{label}: {'; '.join(parts)}."
+
+
+_RISES = {"mel": False, "phone": True, "word": True}
+"""Whether a trained encoder's score is known to rise with depth, by view."""
+
+
+def order(stage: str, table: pd.DataFrame) -> str:
+    """Whether the order that is known of trained encoders holds: sound falls with depth, phones and words rise.
+
+    Parameters
+    ----------
+    stage, table
+        As for `reference`.
+    """
+    rows = _layers(table)
+    held, exceptions, broken = [], [], []
+    for measure, view, window, _ in _SCORES[stage]:
+        chosen = rows[rows["measure"].eq(measure) & rows["view"].eq(view)]
+        if window is not None:
+            chosen = chosen[chosen["window"].eq(window)]
+        if view not in _RISES or len(chosen) < 2:
+            continue
+        by_depth = chosen.sort_values("layer_index").to_dict("records")
+        verb = "rises" if _RISES[view] else "falls"
+        sign = 1 if _RISES[view] else -1
+        contrary = [
+            _place(after)
+            for before, after in pairwise(by_depth)
+            if sign * (float(after["value"]) - float(before["value"])) <= 0
+        ]
+        name = "sound" if view == "mel" else f"{view}s"
+        if sign * (float(by_depth[-1]["value"]) - float(by_depth[0]["value"])) <= 0:
+            broken.append(f"for {name} the score does not end {'above' if _RISES[view] else 'below'} where it began")
+        elif contrary:
+            exceptions.append(
+                f"for {name} it {verb} from the first to the last layer, but not at {', '.join(contrary)}"
+            )
+        else:
+            held.append(f"for {name} it {verb} at every layer")
+    if not held + exceptions + broken:
+        return "This table has no score whose order is known."
+    verdict = "does not hold" if broken else "holds with exceptions" if exceptions else "holds"
+    return (
+        "The order known of trained encoders (what layers say about sound falls with depth, what they say about phones and "
+        f"words rises) {verdict} here: {'; '.join(held + exceptions + broken)}."
+    )
+
+
+def _layers(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the encoder's layers: neither acoustic features nor weighted sums."""
+    return table[table["layer_index"].notna() & ~table["layer"].isin(list(ACOUSTIC_NAMES))]
 
 
 def _place(row: dict[str, object]) -> str:

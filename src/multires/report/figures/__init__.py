@@ -16,6 +16,7 @@ from multires.report.figures.measures import (
     weighted_sums,
 )
 from multires.report.figures.outcomes import outcome_layers
+from multires.report.figures.reference import reference_curves
 from multires.report.figures.resolution import block_effects, low_resolution, resolution_by_layer
 from multires.report.figures.sensitivity import sensitivity
 from multires.report.figures.structure import (
@@ -52,6 +53,7 @@ __all__ = [
     "outcome_layers",
     "probes_by_layer",
     "prosody",
+    "reference_curves",
     "resolution_by_layer",
     "schematic",
     "selectivity",
