@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multires.analysis import comparisons
+from multires.analysis import comparisons, stages
 from multires.analysis.stages import REPLICATE
 from multires.errors import MultiresError
 from multires.measures.bootstrap import compare_replicates
@@ -81,3 +81,17 @@ def test_one_model_has_nothing_to_be_compared_with(table):
 def test_replicates_must_be_pairs():
     with pytest.raises(MultiresError, match="cannot be paired"):
         compare_replicates(0.0, np.zeros(3), np.zeros(4))
+
+
+def test_probes_are_compared_on_single_layers_without_acoustic_features(framed):
+    paired = comparisons.probe_comparisons(framed).table
+    probed = stages.probes(framed).table
+    assert REPLICATE not in set(probed["measure"])
+    kept = stages.probe_replicates(framed).table
+    assert not set(kept.loc[kept["measure"].eq(REPLICATE), "model"]) & {"mel", "mfcc"}
+    assert set(paired["layer"]) <= {"encoder.0.1", "middle.0"}, "weighted sums are not compared"
+    best = probed[probed["measure"].eq("accuracy") & probed["layer_index"].notna() & probed["view"].eq("phone")]
+    best = best.groupby(["model", "seed"])["value"].max()
+    for found in paired[paired["view"].eq("phone")].to_dict("records"):
+        pair = best[found["model"], found["seed"]] - best[found["against"], found["seed"]]
+        assert found["value"] == pytest.approx(pair)

@@ -44,6 +44,19 @@ def mi_comparisons(run: Run) -> Result:
     return run.table("mi-comparisons", parameters, compute)
 
 
+def probe_comparisons(run: Run) -> Result:
+    """As `cca_comparisons`, for the accuracy of linear probes on single layers."""
+    replicates = stages.probe_replicates(run)
+
+    def compute() -> pd.DataFrame:
+        table = replicates.table
+        layers = table["measure"].isin(["accuracy", stages.REPLICATE]) & table["layer_index"].notna()
+        return compare(table[layers & ~table["model"].isin(ACOUSTIC)].assign(window=float("nan")))
+
+    parameters = {"control": CONTROL, "replicates": replicates.source["key"]}
+    return run.table("probe-comparisons", parameters, compute)
+
+
 def compare(table: pd.DataFrame) -> pd.DataFrame:
     """Paired differences from scores and their replicates.
 

@@ -91,6 +91,12 @@ def layer_name(layer: object, index: Any = None) -> str:
     return f"layer {int(index)}"
 
 
+def transformer_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those of the waveform encoder or the input frames; all rows where there are no others."""
+    inside = ~table["layer"].astype(str).isin(list(_INPUTS))
+    return table[inside] if inside.any() else table
+
+
 def depth_label(table: pd.DataFrame) -> str:
     """The label of an axis of layers, with the meaning of 0 where the table has it."""
     names = set(table["layer"].dropna().astype(str)) if "layer" in table else set()

@@ -19,6 +19,7 @@ from multires.report.names import (
     layer_name,
     models_name,
     speech_name,
+    transformer_layers,
 )
 from multires.report.verdicts import THIS_RUN, said
 
@@ -221,7 +222,7 @@ def probes(table: pd.DataFrame) -> str:
     parts = []
     for task, part in rows.groupby("view", sort=False):
         acoustic = part[part["model"].isin(["mel", "mfcc"])]
-        layers = _trained_only(part[~part["model"].isin(["mel", "mfcc"])])
+        layers = transformer_layers(_trained_only(part[~part["model"].isin(["mel", "mfcc"])]))
         best = layers.loc[layers["value"].idxmax()]
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
@@ -403,7 +404,7 @@ def weighted_sums(table: pd.DataFrame) -> str:
     rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]
     parts = []
     for task, part in rows.groupby("view", sort=False):
-        single = part[part["layer_index"].notna()].groupby(["model", "seed"])["value"].max()
+        single = transformer_layers(part[part["layer_index"].notna()]).groupby(["model", "seed"])["value"].max()
         summed = part[part["layer_index"].isna()].set_index(["model", "seed"])["value"]
         parts.append(f"{(summed - single).mean():+.3f} for {task}")
     return f"A weighted sum of layers, less the best single layer, averaged over models: {', '.join(parts)}."

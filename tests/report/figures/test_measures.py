@@ -63,3 +63,16 @@ def test_a_run_of_acoustic_features_alone_has_no_layers_to_agree():
     figure = figures.agreement(table, **NAMES)
     assert "no such scores" in figure.axes[0].texts[0].get_text()
     assert sentences.agreement(table)
+
+
+def test_input_frames_are_no_best_layer():
+    rows = [
+        {"model": "multi", "condition": "multi", "view": "speaker", "measure": "accuracy", "value": value, "low": value,
+         "high": value, "trained": True, "layer": layer, "layer_index": index, "seed": 0, "n": 9}
+        for layer, index, value in (("input", 0.0, 0.9), ("encoder.0.0", 1.0, 0.7), ("weighted sum", np.nan, 0.8))
+    ]  # fmt: skip
+    (axis,) = figures.weighted_sums(tidy(rows), **NAMES).axes
+    assert "MR-HuBERT without aux. loss: best, layer 1" in {label.get_text() for label in axis.get_yticklabels()}
+    assert "+0.100 for speaker" in sentences.weighted_sums(tidy(rows))
+    majority = [{**rows[1], "measure": "majority accuracy", "value": 0.1}]
+    assert "speaker: layer 1 of MR-HuBERT without aux. loss at 0.70" in sentences.probes(tidy(rows + majority))

@@ -1,10 +1,13 @@
 """Layers of the experiment's models, on tables whose numbers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from multires.experiment.tables import ExperimentTables
 from multires.report import figures
+from multires.report.figures.outcomes import seed_differences
 
 
 def tables() -> ExperimentTables:
@@ -32,3 +35,30 @@ def test_layers_of_the_experiment_have_a_panel_for_each_form():
     assert titles == ["20 ms layers averaged to 40 ms", "20 ms layers decimated to 40 ms"]
     tops = {round(float(y), 6) for line in figure.axes[0].lines for y in np.atleast_1d(line.get_ydata())}
     assert round((8.0 + 0.5 + 2) / 40, 6) in tops, "seeds are averaged, and the speakers' items are added up"
+
+
+def compared() -> ExperimentTables:
+    """The tables with a control, of which one seed is missing, and the chosen layers."""
+    found = tables()
+    control = found.scores[found.scores["condition"].eq("multi") & found.scores["seed"].eq(0)]
+    scores = pd.concat(
+        [found.scores, control.assign(condition="mono", correct=control["correct"] - 2)], ignore_index=True
+    )
+    chosen = pd.DataFrame(
+        {"condition": ["mono", "multi", "multi+aux"], "outcome": "word_cca", "layer": "middle.0", "form": "native"}
+    )
+    return replace(found, scores=scores, chosen=chosen)
+
+
+def test_differences_from_the_control_are_paired_by_seed():
+    (row,) = seed_differences(compared(), "word_cca").to_dict("records")  # no control has the loss
+    assert (row["condition"], row["against_condition"]) == ("multi", "mono")
+    assert row["value"] == row["low"] == row["high"]  # the one seed that both have
+    assert round(row["value"], 6) == 4 / 40, "both speakers lose two of twenty"
+
+
+def test_differences_stand_beside_the_curves():
+    figure = figures.outcome_layers([compared()], ["word_cca"], ylabel="CCA", differences=True)
+    curves, beside = figure.axes[:2]
+    assert curves.get_ylabel() == "CCA"
+    assert [text.get_text() for text in beside.texts] == ["MR-HuBERT without aux. loss"]

@@ -13,7 +13,7 @@ from multires.analysis.stages.information import (
 )
 from multires.analysis.stages.maps import layer_similarity
 from multires.analysis.stages.overview import corpus_summary, example_utterance
-from multires.analysis.stages.probing import TASKS, agreement, probes
+from multires.analysis.stages.probing import TASKS, agreement, probe_replicates, probes
 from multires.analysis.stages.prosody import prosody
 from multires.analysis.stages.reach import context
 from multires.analysis.stages.resolution import resolution, resolution_replicates
@@ -43,6 +43,7 @@ __all__ = [
     "mi_clusters",
     "mutual_information",
     "mutual_information_replicates",
+    "probe_replicates",
     "probes",
     "prosody",
     "resolution",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multires.analysis.run import ACOUSTIC, Result, Run
-from multires.analysis.stages.correlation import cca
+from multires.analysis.stages.correlation import REPLICATE, cca
 from multires.analysis.stages.gather import (
     acoustic_places,
     gather_rows,
@@ -20,7 +20,7 @@ from multires.analysis.stages.gather import (
 from multires.analysis.stages.information import mutual_information
 from multires.analysis.stages.rows import read_vectors, run_parameters, sample_rows, speaker_rows, split_rows
 from multires.features.store import FeatureStore
-from multires.measures.probe import linear_probe, weighted_sum_probe
+from multires.measures.probe import ProbeResult, linear_probe, weighted_sum_probe
 from multires.models.layers import Layer
 from multires.results import tidy
 
@@ -33,6 +33,16 @@ _INPUTS = ("conv", "input")
 
 def probes(run: Run) -> Result:
     """Linear probes for phone, word and speaker on every layer, on log-mel and MFCC, and on weighted sums of layers."""
+
+    def compute() -> pd.DataFrame:
+        table = probe_replicates(run).table
+        return table[table["measure"] != REPLICATE].reset_index(drop=True)
+
+    return run.table("probes", _probe_parameters(run), compute)
+
+
+def probe_replicates(run: Run) -> Result:
+    """As `probes`, with the accuracy on single layers in every resample: what paired comparisons need."""
 
     def rows_of(work: tuple[FeatureStore, list[Layer], dict[str, Any]]) -> list[dict[str, Any]]:
         return _probe_rows(run, *work)
@@ -51,8 +61,12 @@ def probes(run: Run) -> Result:
         ]
         return gather_rows(run, "probes", single + summed, rows_of, unit="probe")
 
-    names = ("train", "evaluation", "probe_instances", "word_types", "word_instances")
-    return run.table("probes", run_parameters(run, *names), compute)
+    return run.table("probe-replicates", _probe_parameters(run), compute)
+
+
+def _probe_parameters(run: Run) -> dict[str, Any]:
+    names = ("train", "evaluation", "probe_instances", "word_types", "word_instances", "resamples")
+    return run_parameters(run, *names)
 
 
 def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dict[str, Any]) -> list[dict[str, Any]]:
@@ -78,7 +92,8 @@ def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dic
     }  # fmt: skip
     if len(layers) == 1:
         x, test_x = (read_vectors(store, layers[0], unit, rows) for rows in (first, second))
-        return linear_probe(x, names[fit], test_x, names[judge], **common).rows(**columns)
+        probe = linear_probe(x, names[fit], test_x, names[judge], **common)
+        return probe.rows(**columns) + _replicate_rows(run, probe, columns)
     x, test_x = (np.stack([read_vectors(store, layer, unit, rows) for layer in layers]) for rows in (first, second))
     result = weighted_sum_probe(x, names[fit], test_x, names[judge], **common)
     weights = [
@@ -86,6 +101,16 @@ def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dic
         for layer, weight in zip(layers, result.weights or (), strict=True)
     ]
     return result.rows(**columns) + weights
+
+
+def _replicate_rows(run: Run, probe: ProbeResult, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """The accuracy of a model's layer in some resamples; none where there are too few clusters for an interval."""
+    drawn = probe.bootstrap
+    if drawn is None or columns["model"] in ACOUSTIC or not np.isfinite(drawn.low):
+        return []
+    common = {**columns, "measure": REPLICATE, "n": len(drawn.clusters)}
+    kept = drawn.replicates[: max(run.profile.resamples, 2)]
+    return [{**common, "trial": trial, "value": value} for trial, value in enumerate(kept)]
 
 
 def agreement(run: Run) -> Result:

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves, nothing
 from multires.report.figures.paired import curves_with_differences
 from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
-from multires.report.names import condition_name, depth_label, layer_name, speech_name
+from multires.report.names import condition_name, depth_label, layer_name, speech_name, transformer_layers
 from multires.report.sentences import ACOUSTIC_NAMES, rank_correlation
 
 VIEW_TITLES = {
@@ -89,18 +89,18 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
 
 
 def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None) -> Figure:
-    """Normalised and adjusted mutual information with phones and words by depth.
+    """Normalized and adjusted mutual information with phones and words by depth.
 
-    `differences` of the normalised (see `multires.analysis.comparisons.mi_comparisons`), where given, are drawn beside
+    `differences` of the normalized (see `multires.analysis.comparisons.mi_comparisons`), where given, are drawn beside
     the curves.
     """
     rows = table[table["measure"].isin(["normalised", "adjusted", "normalised shuffled", "adjusted shuffled"])].copy()
     shuffled = rows["measure"].str.endswith("shuffled")
     rows["panel"] = rows["view"] + ", " + rows["measure"].str.removesuffix(" shuffled")
     titles = {
-        f"{view}, {measure}": f"{view}s, {measure}"
+        f"{view}, {measure}": f"{view}s, {name}"
         for view in ("phone", "word")
-        for measure in ("normalised", "adjusted")
+        for measure, name in (("normalised", "normalized"), ("adjusted", "adjusted"))
     }
     layers, acoustic = _split_acoustic(rows[~shuffled])
     if differences is not None:
@@ -150,19 +150,32 @@ def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
     return figure
 
 
-def probes_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """Accuracy of probes on single layers by depth."""
+def probes_by_layer(
+    table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None
+) -> Figure:
+    """Accuracy of probes on single layers by depth.
+
+    `differences` (see `multires.analysis.comparisons.probe_comparisons`), where given, are drawn beside the curves.
+    """
     single = table[table["layer_index"].notna()]
     layers, acoustic = _split_acoustic(single[single["measure"] == "accuracy"])
     shuffled, _ = _split_acoustic(single[single["measure"] == "shuffled accuracy"])
+    title, references = f"{speech_name(corpus)}; {models}", _references(acoustic, "view")
+    if differences is not None:
+        return curves_with_differences(
+            layers, differences, panels="view", ylabel="accuracy", title=title, baselines=shuffled, references=references,
+            panel_titles={view: view for view in dict.fromkeys(layers["view"])},
+        )  # fmt: skip
     return layer_curves(
-        layers, panels="view", ylabel="accuracy", title=f"{speech_name(corpus)}; {models}", baselines=shuffled,
-        references=_references(acoustic, "view"),
-    )  # fmt: skip
+        layers, panels="view", ylabel="accuracy", title=title, baselines=shuffled, references=references
+    )
 
 
 def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """The learned weighted sum of layers beside the best single layer, and the acoustic features, the best at the top."""
+    """The learned weighted sum of layers beside the best single layer, and the acoustic features, the best at the top.
+
+    What comes before the Transformer is no candidate for the best layer, as it is no part of the weighted sum.
+    """
     accuracy = apart(table[table["measure"] == "accuracy"])
     tasks = list(dict.fromkeys(accuracy["view"]))
     lines = 2 * accuracy["condition"].nunique()
@@ -175,7 +188,7 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             for row in acoustic.itertuples()
         ]
         for condition, part in layers.groupby("condition", sort=False):
-            single = part[part["layer_index"].notna()]
+            single = transformer_layers(part[part["layer_index"].notna()])
             best = single.loc[single["value"].idxmax()]
             where = layer_name(best["layer"], best["layer_index"])
             own = [(f"{condition_name(condition)}: best, {where}", best["value"], best["low"], best["high"], "o")]

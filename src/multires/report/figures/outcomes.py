@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from multires.experiment.plan import PLAN
+from multires.experiment.plan import CONDITIONS, PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.figures.layers import layer_curves
+from multires.report.figures.paired import curves_with_differences
 from multires.report.names import seed_count, speech_name
 
 _FORMS = {"averaged": "20 ms layers averaged to 40 ms", "decimated": "20 ms layers decimated to 40 ms"}
@@ -18,7 +19,12 @@ _ACOUSTIC = {"mfcc": "MFCC", "mel": "log-mel"}
 
 
 def outcome_layers(
-    experiments: Sequence[ExperimentTables], outcomes: Sequence[str], *, ylabel: str, forms: bool = False
+    experiments: Sequence[ExperimentTables],
+    outcomes: Sequence[str],
+    *,
+    ylabel: str,
+    forms: bool = False,
+    differences: bool = False,
 ) -> Figure:
     """Scores of every layer of the experiment's models on test speakers: a row for each corpus.
 
@@ -33,8 +39,11 @@ def outcome_layers(
     forms
         Whether 20 ms layers that are averaged to 40 ms and those of which every second frame is kept have panels of
         their own; otherwise the averaged ones are drawn.
+    differences
+        Whether the difference of each condition from its control is drawn beside the curves (see `seed_differences`).
     """
     parts, titles, references = [], {}, {}
+    compared = []
     for each in experiments:
         for outcome in outcomes:
             rows = each.layers(outcome)
@@ -45,6 +54,8 @@ def outcome_layers(
                 parts.append(kept.assign(panel=panel, condition=kept["condition"].str.replace("untrained ", "")))
                 shown = _FORMS[form] if forms else name.partition(", ")[0]
                 titles[panel] = shown if len(experiments) == 1 else f"{shown}, {speech_name(each.corpus)}"
+                if differences:
+                    compared.append(seed_differences(each, outcome).assign(panel=panel))
                 references[panel] = dict(kept[kept["labels"] == "true"].groupby("condition")["value"].max())
     table = pd.concat(parts, ignore_index=True)
     acoustic = table["condition"].isin(list(_ACOUSTIC))
@@ -53,11 +64,42 @@ def outcome_layers(
         label: {panel: values[name] for panel, values in references.items() if name in values}
         for name, label in _ACOUSTIC.items()
     }
+    title = "; ".join([
+        ", ".join(speech_name(each.corpus) for each in experiments), "the experiment's models, test speakers",
+        f"mean over {seed_count([each.seeds for each in experiments])}",
+    ])  # fmt: skip
+    curves, shuffled = table[true & ~acoustic], table[~true & ~acoustic]
+    if differences:
+        return curves_with_differences(
+            curves, pd.concat(compared, ignore_index=True), panels="panel", ylabel=ylabel, title=title,
+            panel_titles=titles, baselines=shuffled, references=lines,
+        )  # fmt: skip
     return layer_curves(
-        table[true & ~acoustic], panels="panel", ylabel=ylabel, panel_titles=titles, references=lines,
-        title="; ".join([
-            ", ".join(speech_name(each.corpus) for each in experiments), "the experiment's models, test speakers",
-            f"mean over {seed_count([each.seeds for each in experiments])}",
-        ]),
-        baselines=table[~true & ~acoustic], columns=2,
+        curves, panels="panel", ylabel=ylabel, panel_titles=titles, references=lines, title=title, baselines=shuffled,
+        columns=2,
     )  # fmt: skip
+
+
+def seed_differences(experiment: ExperimentTables, outcome: str) -> pd.DataFrame:
+    """The best layer of each condition less that of the 20 ms control with the same loss, paired by seed.
+
+    Layers are those that development speakers chose.
+
+    Returns
+    -------
+    DataFrame
+        Columns condition, model (equal to it), against_condition, value (mean over seeds), low and high (their range).
+    """
+    scores = experiment.by_seed(outcome).pivot_table(index="seed", columns="condition", values="value")
+    rows = []
+    for condition in (name for name in CONDITIONS if name in scores):
+        control = "mono+aux" if condition.endswith("+aux") else "mono"
+        if condition == control or control not in scores:
+            continue
+        paired = (scores[condition] - scores[control]).dropna()
+        if len(paired):
+            rows.append({
+                "condition": condition, "model": condition, "against_condition": control, "value": paired.mean(),
+                "low": paired.min(), "high": paired.max(),
+            })  # fmt: skip
+    return pd.DataFrame(rows, columns=["condition", "model", "against_condition", "value", "low", "high"])
