@@ -58,11 +58,11 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import comparisons, stages
+from multires.analysis.attempt import attempt
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import contrasts, figures, sentences
-from multires.report.escape import styled
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -122,7 +122,7 @@ views = {
 {name: round(float(cca_score(sound, view).score), 2) for name, view in views.items()}
 
 # %% tags=["hide-input"]
-cca = stages.cca(run, group_by=given.group_by, word_vectors=given.word_vectors)
+cca = attempt(stages.cca, run, group_by=given.group_by, word_vectors=given.word_vectors)
 shown.folded(
     cca.table,
     "cca",
@@ -148,7 +148,7 @@ shown.folded(
 # point.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA of every layer with each view (left), and the best layer of each model less that of its control (right, largest first). Color is the frame period, shape the architecture; bars are 95 % intervals over speakers, paired at the right; the gray band is the range of shuffled pairs. Baselines far below share a strip on a compressed scale.", "name": "fig-cca"}, "image": {"alt": "A row for each view: CCA scores by depth for every model with intervals and a gray band of chance scores, and beside them paired differences from the control around zero."}}
-paired = comparisons.cca_comparisons(run, group_by=given.group_by, word_vectors=given.word_vectors)
+paired = attempt(comparisons.cca_comparisons, run, group_by=given.group_by, word_vectors=given.word_vectors)
 differences = comparisons.shown(paired.table)
 figures.cca_by_layer(cca.table, corpus=run.corpus.name, models=sentences.models(cca.table), differences=differences)
 # %% tags=["hide-input"]
@@ -198,7 +198,7 @@ Markdown(sentences.cca_windows(cca.table))
 # columns that are not centered. The distance between its curve and that of `pwcca` is what this changes.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Five definitions of the score for one view: the scores of one model's layers against phones.", "name": "fig-cca-variants"}, "image": {"alt": "Five curves by depth, one for each definition of the score, labeled at their ends."}}
-variants = stages.cca_variants(run)
+variants = attempt(stages.cca_variants, run)
 figures.cca_variants(variants.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(sentences.cca_variants(variants.table))
@@ -210,9 +210,9 @@ Markdown(sentences.cca_variants(variants.table))
 # the score contains that resemblance. The table compares three ways of splitting.
 
 # %% tags=["hide-input"]
-grouping = stages.cca_grouping(run)
+grouping = attempt(stages.cca_grouping, run)
 means = grouping.table[grouping.table["trial"].isna() & grouping.table["measure"].ne("shuffled")]
-styled(shown.with_intervals(means, {"view": "Target", "grouping": "Never divided", "value": "CCA", "n": "Segments"}))
+shown.unfolded(means, {"view": "Target", "grouping": "Never divided", "value": "CCA", "n": "Segments"})
 
 # %% tags=["hide-input"]
 Markdown(sentences.cca_grouping(grouping.table))

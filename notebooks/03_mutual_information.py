@@ -55,6 +55,7 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import comparisons, stages
+from multires.analysis.attempt import attempt
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
@@ -108,7 +109,7 @@ shuffled, many = rng.permutation(labels), rng.integers(60, size=300)
 ]
 
 # %% tags=["hide-input"]
-mi = stages.mutual_information(run)
+mi = attempt(stages.mutual_information, run)
 shown.folded(
     mi.table,
     "mutual-information",
@@ -133,7 +134,7 @@ shown.folded(
 # same draws of speakers.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mutual information of clusters with phones and words, as a share of the label entropy (normalized) and adjusted for chance (left); and the best layer of each model less that of its control, normalized (right, largest first). Bars are 95 % intervals over speakers (normalized) and the range over seeds of k-means (adjusted); the gray band is shuffled labels; dashed lines are MFCC and log-mel. Baselines far below share a strip on a compressed scale.", "name": "fig-mi"}, "image": {"alt": "Four rows with mutual information by depth for every model: phones and words, normalized and adjusted, with chance bands and lines for acoustic features; beside the normalized ones paired differences from the control around zero."}}
-paired = comparisons.mi_comparisons(run)
+paired = attempt(comparisons.mi_comparisons, run)
 differences = comparisons.shown(paired.table)
 figures.mi_by_layer(mi.table, corpus=run.corpus.name, models=sentences.models(mi.table), differences=differences)
 # %% tags=["hide-input"]
@@ -168,7 +169,7 @@ Markdown(contrasts.differences(differences))
 # curve is high, differences between raw values are differences between noise.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates of the mutual information with phones at growing numbers of clusters, for one layer. What is left of the corrected value for shuffled labels is bias that a first-order correction does not reach.", "name": "fig-mi-clusters"}, "image": {"alt": "Curves of raw, corrected and shuffled mutual information over the number of clusters, labeled at their ends."}}
-growth = stages.mi_clusters(run)
+growth = attempt(stages.mi_clusters, run)
 figures.mi_by_clusters(growth.table, corpus=run.corpus.name)
 # %% tags=["hide-input"]
 Markdown(sentences.mi_clusters(growth.table))

@@ -56,6 +56,7 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.analysis.attempt import attempt
 from multires.analysis.published import published_scores
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
@@ -132,7 +133,7 @@ downsampling = (scores[:, :, 1] - scores[:, :, 0]).mean(axis=1)
 auxiliary.mean().round(3), downsampling.mean().round(3)
 
 # %% tags=["hide-input"]
-probes = stages.probes(run)
+probes = attempt(stages.probes, run)
 shown.folded(
     probes.table,
     "probes",
@@ -241,7 +242,7 @@ Markdown(frame_rates(rates))
 # probes do, they can replace them ({numref}`fig-agreement`; ρ is Spearman's rank correlation).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every layer of every model: probe accuracy beside CCA and MI with the same labels. The number is Spearman's rank correlation.", "name": "fig-agreement"}, "image": {"alt": "Scatter plots of probe accuracy against CCA and against mutual information, for phones and words, colored by frame period."}}
-agreement = stages.agreement(run)
+agreement = attempt(stages.agreement, run)
 figures.agreement(agreement.table, corpus=run.corpus.name, models=sentences.models(probes.table))
 # %% tags=["hide-input"]
 Markdown(sentences.agreement(agreement.table))

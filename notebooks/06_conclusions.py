@@ -106,7 +106,7 @@ round(float(interval.low), 3), round(float(interval.high), 3)
 # %% tags=["hide-input"]
 judged = evidence.claims(run, given.experiment)
 verdicts = claims.summary(judged.table)
-heading = f"{speech_name(run.corpus.name)}; {sentences.models(stages.cca(run).table)}"
+heading = f"{speech_name(run.corpus.name)}; {sentences.models(stages.subject_table(run))}"
 Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% [markdown]
@@ -116,7 +116,7 @@ Markdown(landing.verdict_markdown(verdicts, heading, linked=False))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Every piece of evidence with its 95 % interval. Filled: decides about the claim; open: leaves it open or, as a diamond, cannot test it. Gray: effects too small to be of interest.", "name": "fig-claims"}, "image": {"alt": "A forest plot: differences of scores with intervals around zero, and cost ratios with intervals around one."}}
 decisive = judged.table[judged.table["primary"].astype(bool)]
-headline = figures.claims(decisive, corpus=run.corpus.name, models=sentences.models(stages.cca(run).table))
+headline = figures.claims(decisive, corpus=run.corpus.name, models=sentences.models(stages.subject_table(run)))
 headline
 
 # %% tags=["hide-input"]

@@ -55,6 +55,7 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
+from multires.analysis.attempt import attempt
 from multires.analysis.effects import block_effects
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
@@ -98,7 +99,7 @@ fine = Frames(np.arange(5.0)[:, None], period=0.02, first_center=0.01)  # (frame
 {how: match_resolution(fine, how, 0.04).values.ravel().tolist() for how in ("decimated", "averaged", "grid")}
 
 # %% tags=["hide-input"]
-scores = stages.resolution(run)
+scores = attempt(stages.resolution, run)
 shown.folded(
     scores.table,
     "resolution",
@@ -123,7 +124,7 @@ shown.folded(
 # without the matching.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The middle block with downsampling less the same block without it: what it says about words, by four measures, natively and at equal frame rates, with 95 % intervals over speakers. Gray: untrained models, what the architecture alone does.", "name": "fig-resolution"}, "image": {"alt": "Four panels, one for each measure, with a row for each way of reading frames and a difference with its interval for models with the auxiliary loss, without it, and untrained ones."}}
-effects = block_effects(run)
+effects = attempt(block_effects, run)
 figures.low_resolution(effects.table, corpus=run.corpus.name, models=sentences.models(scores.table))
 # %% tags=["hide-input"]
 Markdown(equal_rates.low_resolution(effects.table))

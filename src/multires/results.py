@@ -49,6 +49,28 @@ def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table[[*COLUMNS, *extra]]
 
 
+def no_rows(reason: str) -> pd.DataFrame:
+    """A table without rows, in the place of one that could not be computed; `why_empty` gives the reason.
+
+    Examples
+    --------
+    >>> table = no_rows("probes: corpus folder has one speaker")
+    >>> len(table), why_empty(table[table["view"] == "phone"])
+    (0, 'probes: corpus folder has one speaker')
+    """
+    table = tidy([]).assign(**{column: pd.Series(dtype=object) for column in ("trained", "low", "high", "window")})
+    table.attrs[_REASON] = reason
+    return table
+
+
+def why_empty(table: pd.DataFrame) -> str:
+    """The reason for which a table could not be computed; empty for a table that was."""
+    return str(table.attrs.get(_REASON, ""))
+
+
+_REASON = "left_out"
+
+
 def provenance(profile: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """Provenance of a table: profile, parameters, versions, revision, date, machine, and the caller's additions."""
     import torch

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 
 from multires.analysis.run import Result
 from multires.book import shown
+from multires.results import no_rows
 
 TABLE = pd.DataFrame({
     "model": ["<b>x</b>", "=2+2"], "value": [0.5, 0.25], "low": [0.4, None], "high": [0.6, None], "trial": [None, None],
@@ -74,3 +75,12 @@ def test_every_column_of_a_run_has_a_meaning(run):
     results = {"extraction": stages.extraction(run), "cca": stages.cca(run), "mi": stages.mutual_information(run)}
     without = shown.dictionary(results).query("meaning == ''")["column"]
     assert without.tolist() == []
+
+
+def test_a_table_that_could_not_be_computed_is_its_reason():
+    missing = no_rows("probes: corpus <b> has one speaker")
+    note = "<p><strong>Not computed.</strong> probes: corpus &lt;b&gt; has one speaker.</p>"
+    assert shown.folded(missing, "probes", {"accuracy": "Accuracy"}).html == note
+    assert shown.unfolded(missing, {"grouping": "Never divided"}).html == note
+    assert "no scores" in shown.folded(TABLE.iloc[:0], "scores").html
+    assert "0.40 to 0.60" in shown.unfolded(TABLE, {"model": "Model", "value": "Score"}, precision=2).html

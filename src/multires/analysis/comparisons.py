@@ -117,5 +117,7 @@ def _difference(first: dict[Any, Any], second: dict[Any, Any], drawn: pd.DataFra
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The differences of trained models; of all where none is trained."""
+    if table.empty:
+        return table
     trained = table["trained"].astype(bool)
     return table[trained] if trained.any() else table

@@ -15,6 +15,8 @@ import pandas as pd
 from multires.analysis.run import Result, Run
 from multires.errors import MultiresError
 from multires.report.escape import for_html, styled, table_for_csv
+from multires.report.left_out import NO_SCORES
+from multires.results import why_empty
 from multires.runtime.storage import replace_file
 
 ROWS = 40
@@ -85,7 +87,7 @@ DICTIONARY = {
 
 @dataclass(frozen=True)
 class Folded:
-    """A table that a reader unfolds and downloads; Jupyter and the book show it."""
+    """A table as HTML, mostly one that a reader unfolds and downloads; Jupyter and the book show it."""
 
     html: str
 
@@ -106,7 +108,14 @@ def folded(table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = N
         The columns to show, by the name that they are shown under; all under their own names if None.
     precision
         Digits after the point.
+
+    Returns
+    -------
+    Folded
+        Of a table without rows, the reason for which it could not be computed.
     """
+    if table.empty:
+        return _note(table)
     shown = table if columns is None else table[list(columns)].rename(columns=dict(columns))
     empty = [column for column in shown.columns if shown[column].isna().all()]
     shown = shown.drop(columns=empty)
@@ -117,6 +126,18 @@ def folded(table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = N
         f'<a download="{for_html(name)}.csv" href="data:text/csv;base64,{packed}">Download {for_html(name)}.csv</a> '
         f"({len(table):,} rows{rest})</p>{styled(shown.head(ROWS), precision=precision).to_html()}</details>"
     )
+
+
+def unfolded(table: pd.DataFrame, columns: Mapping[str, str], *, precision: int = 3) -> Folded:
+    """A small table in view, with its intervals as in `with_intervals`; of one without rows, why it has none."""
+    if table.empty:
+        return _note(table)
+    return Folded(styled(with_intervals(table, columns, precision=precision)).to_html())
+
+
+def _note(table: pd.DataFrame) -> Folded:
+    reason = why_empty(table)
+    return Folded(f"<p><strong>Not computed.</strong> {for_html(reason)}.</p>" if reason else f"<p>{NO_SCORES}</p>")
 
 
 def with_intervals(table: pd.DataFrame, columns: Mapping[str, str], *, precision: int = 3) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from multires.report.escape import for_markdown
 from multires.report.names import condition_name, speech_name
 from multires.report.verdicts import said
+from multires.results import why_empty
 
 
 def differences(table: pd.DataFrame) -> str:
@@ -18,7 +19,7 @@ def differences(table: pd.DataFrame) -> str:
         What `multires.analysis.comparisons` gives.
     """
     if table.empty:
-        return "This run has no two models to compare."
+        return "" if why_empty(table) else "This run has no two models to compare."
     parts = []
     for _, part in table.groupby(["model", "seed", "against"], sort=False):
         first = part.iloc[0]
@@ -68,6 +69,8 @@ def mutual_information_conclusion(differences: pd.DataFrame, corpus: str) -> str
 
 def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str) -> str:
     heading = f"**In this run ({for_markdown(speech_name(corpus))})**"
+    if reason := why_empty(differences):
+        return f"{heading} {measure} could not be computed ({for_markdown(reason)})."
     pairs = differences[differences["condition"].isin(["multi", "multi+aux"])]
     pairs = pairs[pairs["against_condition"] == pairs["condition"].str.replace("multi", "mono")]
     parts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from multires.report.figures.resolution import MEASURE_TITLES
+from multires.report.left_out import of_rows
 
 EQUAL = "grid of 40 ms"
 """The matching that decides."""
@@ -16,6 +17,7 @@ CONTRASTS = {
 _MORE, _LESS, _OPEN = "more", "less", "open"
 
 
+@of_rows
 def low_resolution(table: pd.DataFrame) -> str:
     """Verdict of each measure on the low-resolution block, what unequal frame rates would have shown, and disagreements.
 

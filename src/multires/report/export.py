@@ -102,7 +102,7 @@ def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, on
                 entries.append(f"## {section.title}\n\nLeft out: {for_markdown(error)}.\n")
                 continue
             written = _tables(result, place / name, section, kinds)
-            models = sentences.models(stages.cca(run).table) if name == "claims" else _models(result.table)
+            models = sentences.models(stages.subject_table(run)) if name == "claims" else _models(result.table)
             written += _figures(result.table, place, section, corpus, models, kinds)
             entries.append(f"## {section.title}\n\n" + "".join(f"- [{path.name}]({path.name})\n" for path in written))
         if len(missing) == len(chosen):

@@ -13,6 +13,7 @@ from multires.experiment.decisions import CONTRADICTS, NEITHER, NOTHING, SUPPORT
 from multires.experiment.plan import CONDITIONS, PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
+from multires.report.left_out import NO_SCORES, of_rows
 from multires.report.names import (
     capitalized,
     condition_name,
@@ -61,6 +62,7 @@ def corpus(summary: pd.DataFrame, speech: Corpus) -> str:
     return f"{text}: {shown}{' and others, named in the provenance of every table' if len(speech.skipped) > 3 else ''}."
 
 
+@of_rows
 def extraction(table: pd.DataFrame) -> str:
     """The widest and the narrowest layer of each trained model, or of untrained ones where none is trained."""
     spread = _trained_only(table[table["measure"] == "participation ratio"])
@@ -71,7 +73,7 @@ def extraction(table: pd.DataFrame) -> str:
             f"{_model(condition)} is widest at {_layer(best)} ({best['value']:.1f} directions) and narrowest at "
             f"{_layer(least)} ({least['value']:.1f})"
         )
-    return f"In this run, {'; '.join(parts)}.{_untrained(table)}"
+    return f"In this run, {'; '.join(parts)}.{_untrained(table)}" if parts else NO_SCORES
 
 
 def _layer(row: pd.Series) -> str:
@@ -90,6 +92,7 @@ def _place(row: pd.Series) -> str:
     return f"{layer if layer.startswith('layer') else f'the {layer}'} of {'the ' * model.startswith('20 ms')}{model}"
 
 
+@of_rows
 def cca(table: pd.DataFrame) -> str:
     """The best layer for each view."""
     rows = _trained_only(table[table["trial"].isna() & (table["measure"] != "shuffled")])
@@ -126,6 +129,7 @@ def extraction_conclusion(segments: pd.DataFrame, corpus: str) -> str:
     )
 
 
+@of_rows
 def cca_windows(table: pd.DataFrame) -> str:
     """Effect of a wider window alone on the score of the 20 ms layers."""
     rows = table[(table["view"] == "mel") & table["trial"].isna() & (table["measure"] != "shuffled")]
@@ -150,28 +154,40 @@ def cca_windows(table: pd.DataFrame) -> str:
     )
 
 
+@of_rows
 def cca_variants(table: pd.DataFrame) -> str:
     """The range of scores that definitions give to the same vectors."""
     rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
+    if rows.empty:
+        return NO_SCORES
     last = rows[rows["layer_index"] == rows["layer_index"].max()].set_index("measure")["value"].astype(float)
     text = ", ".join(f"{name} {value:.3f}" for name, value in last.items())
-    gap = abs(last.get("pwcca", float("nan")) - last.get("layerwise-analysis", float("nan")))
+    text = f"At the last layer the definitions give {text}."
+    if not {"pwcca", "layerwise-analysis"} <= set(last.index):
+        return text
+    gap = abs(last["pwcca"] - last["layerwise-analysis"])
     return (
-        f"At the last layer the definitions give {text}. The public code's score differs from projection-weighted CCA as "
-        f"defined by {gap:.3f} there; its docstring says where it departs from the definition."
+        f"{text} The public code's score differs from projection-weighted CCA as defined by {gap:.3f} there; its docstring "
+        "says where it departs from the definition."
     )
 
 
+@of_rows
 def cca_grouping(table: pd.DataFrame) -> str:
     """Effect of shared speakers."""
     rows = table[table["trial"].isna() & (table["measure"] != "shuffled")]
     parts = []
     for view, part in rows.groupby("view", sort=False):
         values = part.set_index("grouping")["value"]
-        parts.append(f"{values['segment'] - values['speaker']:+.3f} for {'log-mel' if view == 'mel' else f'{view}s'}")
+        if {"segment", "speaker"} <= set(values.index):
+            change = values["segment"] - values["speaker"]
+            parts.append(f"{change:+.3f} for {'log-mel' if view == 'mel' else f'{view}s'}")
+    if not parts:
+        return "There are too few speakers to keep each of them on one side of a split."
     return f"Segments split at random, less whole speakers kept on one side: {', '.join(parts)}."
 
 
+@of_rows
 def mutual_information(table: pd.DataFrame) -> str:
     """The best layer for phones and words beside the acoustic features."""
     rows = table[table["trial"].isna() & (table["measure"] == "adjusted")]
@@ -189,6 +205,8 @@ def mutual_information(table: pd.DataFrame) -> str:
             f"the clusters of {_place(best)} tell most about {view}s "
             f"({best['value']:.2f} adjusted, {best['low']:.2f} to {best['high']:.2f} over fits of k-means; {beside})"
         )
+    if not parts:
+        return NO_SCORES
     return f"In this run {'; '.join(parts)}.{_reduced(table)}{_untrained(table)}"
 
 
@@ -204,10 +222,13 @@ def _reduced(table: pd.DataFrame) -> str:
     return f" The training split is too small for what was asked: {' and '.join(parts)}."
 
 
+@of_rows
 def mi_clusters(table: pd.DataFrame) -> str:
     """Bias at the largest number of clusters."""
     rows = table[table["trial"].isna()]
     most = rows[rows["clusters"] == rows["clusters"].max()].set_index("measure")["value"]
+    if not {"bits", "bits shuffled", "bits corrected", "bits corrected shuffled"} <= set(most.index):
+        return NO_SCORES
     return (
         f"With {rows['clusters'].max():.0f} clusters the raw estimate is {most['bits']:.2f} bits, of which "
         f"{most['bits shuffled']:.2f} remain when labels are shuffled; corrected it is {most['bits corrected']:.2f}, and "
@@ -215,6 +236,7 @@ def mi_clusters(table: pd.DataFrame) -> str:
     )
 
 
+@of_rows
 def probes(table: pd.DataFrame) -> str:
     """The best layer for each task beside the acoustic features and chance."""
     rows = table[(table["measure"] == "accuracy") & table["layer_index"].notna()]
@@ -223,14 +245,18 @@ def probes(table: pd.DataFrame) -> str:
     for task, part in rows.groupby("view", sort=False):
         acoustic = part[part["model"].isin(["mel", "mfcc"])]
         layers = transformer_layers(_trained_only(part[~part["model"].isin(["mel", "mfcc"])]))
+        if layers.empty:
+            continue
         best = layers.loc[layers["value"].idxmax()]
         beside = ", ".join(f"{ACOUSTIC_NAMES[row.model]} {row.value:.2f}" for row in acoustic.itertuples())
         parts.append(
             f"{task}: {_place(best)} at {best['value']:.2f} [{best['low']:.2f}, "
-            f"{best['high']:.2f}] ({beside}; most frequent label {majority[task]:.2f}; n = {best['n']:,.0f})"
+            f"{best['high']:.2f}] ({beside}; most frequent label {majority.get(task, np.nan):.2f}; n = {best['n']:,.0f})"
         )
     missing = [task for task in ("phone", "word", "speaker") if task not in set(rows["view"])]
     unseen = f" There is too little labelled speech to probe {' or '.join(missing)}." if missing else ""
+    if not parts:
+        return f"{NO_SCORES}{unseen}"
     return f"In this run the best single layers are, for {'; '.join(parts)}.{unseen}{_untrained(table)}"
 
 
@@ -399,6 +425,7 @@ def outcome_layers(experiments: Sequence[ExperimentTables], outcome: str) -> str
     )
 
 
+@of_rows
 def weighted_sums(table: pd.DataFrame) -> str:
     """Comparison of the weighted sum with the best layer."""
     rows = table[(table["measure"] == "accuracy") & ~table["model"].isin(["mel", "mfcc"])]
@@ -406,7 +433,11 @@ def weighted_sums(table: pd.DataFrame) -> str:
     for task, part in rows.groupby("view", sort=False):
         single = transformer_layers(part[part["layer_index"].notna()]).groupby(["model", "seed"])["value"].max()
         summed = part[part["layer_index"].isna()].set_index(["model", "seed"])["value"]
-        parts.append(f"{(summed - single).mean():+.3f} for {task}")
+        if (gain := (summed - single).dropna()).empty:
+            continue
+        parts.append(f"{gain.mean():+.3f} for {task}")
+    if not parts:
+        return NO_SCORES
     return f"A weighted sum of layers, less the best single layer, averaged over models: {', '.join(parts)}."
 
 
@@ -417,6 +448,7 @@ def rank_correlation(part: pd.DataFrame) -> float:
     return float(spearmanr(part["value"], part["accuracy"]).statistic)
 
 
+@of_rows
 def agreement(table: pd.DataFrame) -> str:
     """Rank correlations of measures and probe accuracy over the layers of trained models, those of untrained ones apart."""
     trained = table["trained"].fillna(False).astype(bool)
@@ -434,10 +466,13 @@ def _correlations(table: pd.DataFrame) -> list[str]:
     ]
 
 
+@of_rows
 def headline(table: pd.DataFrame) -> str:
     """The evidence in words, for those who cannot see the figure."""
     known = table[table["value"].notna()]
     parts = [f"{row.evidence} {row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in known.itertuples()]
+    if not parts:
+        return NO_SCORES
     return f"Effects with 95 percent intervals: {'; '.join(parts)}."
 
 

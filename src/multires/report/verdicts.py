@@ -27,7 +27,7 @@ from multires.experiment.plan import INPUT_BLOCKS, PLAN
 from multires.experiment.statistics import CrossedInterval, seed_interval
 from multires.experiment.tables import ExperimentTables
 from multires.report.names import condition_name, pair_name
-from multires.results import tidy
+from multires.results import tidy, why_empty
 
 __all__ = [
     "CLAIMS",
@@ -88,8 +88,9 @@ def judge(
             mutual_information[mutual_information["measure"] == "adjusted"], "word", middle=True
         ),
     }
-    rows = [_described(1, "difference", name, best) for name, best in list(scores.items())[:2]]
-    rows += [_described(2, "downsampling", name, best) for name, best in scores.items()]
+    reasons = dict(zip(scores, map(why_empty, (probes, probes, cca, mutual_information)), strict=True))
+    rows = [_described(1, "difference", name, best, reasons[name]) for name, best in list(scores.items())[:2]]
+    rows += [_described(2, "downsampling", name, best, reasons[name]) for name, best in scores.items()]
     costs = _cost(efficiency)
     conclusion = _of_costs([row["verdict"] for row in costs])
     return _evidence([*({**row, "conclusion": UNTESTED} for row in rows),
@@ -170,6 +171,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def _best(table: pd.DataFrame, view: str, *, middle: bool = False) -> pd.DataFrame:
     """The best single layer of each trained condition and seed; the depths of the middle block where it is asked for."""
     rows = table[(table["view"] == view) & table["trial"].isna() & table["layer_index"].notna()]
+    if rows.empty:
+        return pd.DataFrame()
     rows = rows[rows["trained"].astype(bool) & ~rows["block"].isin(INPUT_BLOCKS) & ~rows["model"].isin(["mel", "mfcc"])]
     if middle:
         depths = rows.loc[rows["block"].astype(str).str.startswith("middle"), "layer_index"].unique()
@@ -177,15 +180,15 @@ def _best(table: pd.DataFrame, view: str, *, middle: bool = False) -> pd.DataFra
     return rows.groupby(["seed", "condition"])["value"].max().unstack()  # noqa: PD010 (no two values to aggregate)
 
 
-def _described(claim: int, key: str, evidence: str, best: pd.DataFrame) -> dict[str, Any]:
-    """A contrast of this run's models, without a verdict."""
+def _described(claim: int, key: str, evidence: str, best: pd.DataFrame, reason: str) -> dict[str, Any]:
+    """A contrast of this run's models, without a verdict; `reason` says why there are no scores, where there are none."""
     estimand = PLAN.estimand(key)
     name = pair_name(estimand.name)
     common = {"claim": claim, "evidence": f"{name}: {evidence}", "measure": "difference", "view": evidence,
               "verdict": UNTESTED}  # fmt: skip
     found = _contrast(best, dict(estimand.weights))
     if found is None:
-        why = (
+        why = reason or (
             "no model of this run was trained"
             if best.empty
             else f"it lacks one of {', '.join(map(condition_name, estimand.weights))}"

@@ -15,3 +15,8 @@ def titles_of(figure: Figure) -> str:
 
 def error_bars(figure: Figure) -> list[ErrorbarContainer]:
     return [box for axis in figure.axes for box in axis.containers if isinstance(box, ErrorbarContainer)]
+
+
+def texts_of(figure: Figure) -> str:
+    """The texts in the axes, on one line."""
+    return " ".join(" ".join(text.get_text() for axis in figure.axes for text in axis.texts).split())

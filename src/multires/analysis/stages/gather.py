@@ -53,6 +53,11 @@ def subject_columns(run: Run, subject: Subject) -> dict[str, Any]:
     }
 
 
+def subject_table(run: Run) -> pd.DataFrame:
+    """One row a model of the run and seed: model, condition, seed, trained."""
+    return pd.DataFrame([subject_columns(run, subject) for subject in run.subjects])
+
+
 def layer_columns(layer: Layer) -> dict[str, Any]:
     """Columns of a table that name the layer."""
     return {
@@ -98,16 +103,23 @@ def gather_rows(
     else:
         rows = _gather_here(run, stage, work, rows_of, unit)
     if not rows:
-        if len({utterance.speaker for utterance in run.corpus}) < 2:
-            raise TooLittleSpeech(
-                f"{stage}: corpus {run.corpus.name} has one speaker, and this is evaluated on others than it is fitted "
-                "to: give recordings of more speakers, in a folder each"
-            )
-        raise TooLittleSpeech(
-            f"{stage}: corpus {run.corpus.name} has too few phones and words with times for it: give recordings with "
-            "alignments, or lower word_instances"
-        )
+        raise TooLittleSpeech(f"{stage}: corpus {run.corpus.name} {_too_little(run)}")
     return tidy(rows)
+
+
+def _too_little(run: Run) -> str:
+    """What a corpus lacks for a table without rows, and the remedy."""
+    if not run.segments["unit"].isin(["phone", "word"]).any():
+        return "has no phones and words with times: give recordings with alignments"
+    if len({utterance.speaker for utterance in run.corpus}) < 2:
+        return (
+            "has one speaker, and this is evaluated on others than it is fitted to: give recordings of more speakers, in a "
+            "folder each"
+        )
+    return (
+        "has too few phones and words with times for it: give recordings with more of them, or, in Python, lower "
+        "word_instances of open_run"
+    )
 
 
 def _gather_here(

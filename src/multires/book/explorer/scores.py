@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multires.analysis import stages
+from multires.analysis.attempt import attempt
 from multires.analysis.run import Run
 from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables, experiment_tables
@@ -52,9 +53,9 @@ def collect(run: Run) -> pd.DataFrame:
     """
     tables = {
         "extraction": stages.extraction(run).table,
-        "cca": stages.cca(run).table,
-        "mutual information": stages.mutual_information(run).table,
-        "probes": stages.probes(run).table,
+        "cca": attempt(stages.cca, run).table,
+        "mutual information": attempt(stages.mutual_information, run).table,
+        "probes": attempt(stages.probes, run).table,
     }
     return pd.concat([curves(tables), *map(experiment_curves, experiment_tables())], ignore_index=True)
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from multires.report.figures.empty import of_rows
 from multires.report.figures.style import BASELINE, heading, new_figure
 from multires.report.names import speech_name
 from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, OPEN, SUPPORTS, THIS_RUN, UNTESTED
@@ -15,6 +16,7 @@ _MARKERS = {SUPPORTS: ("o", True), CONTRADICTS: ("X", True), OPEN: ("o", False),
             NOTHING: ("o", False), NEITHER: ("s", True)}  # fmt: skip
 
 
+@of_rows
 def claims(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Every effect with its interval: differences of scores above, ratios of cost below.
 

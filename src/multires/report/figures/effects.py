@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.style import BASELINE, INK, heading, new_figure
 from multires.report.names import seed_count, speech_name
 
@@ -31,6 +32,7 @@ _ASCENDING = ("error rate",)
 """Scores of which less is better."""
 
 
+@of_rows
 def factorial(
     effects: pd.DataFrame, *, corpus: str = "", models: str = "", contrasts: Sequence[str] = FACTORS
 ) -> Figure:
@@ -54,7 +56,9 @@ def factorial(
     corpora = list(dict.fromkeys(rows["corpus"]))
     scores = list(dict.fromkeys(rows["score"]))
     if not scores:
-        return _nothing(f"{corpus}: no effect to show: an effect needs a seed with all its conditions")
+        return nothing(
+            speech_name(corpus), "there is no effect to show: an effect needs a seed with all its conditions"
+        )
     height = 1.7 + (0.16 * len(contrasts) + 0.12) * len(scores)
     figure, axes = new_figure(1, len(corpora), height=height, sharex=True, sharey=True)
     styles = _styles(contrasts)
@@ -116,10 +120,3 @@ def _score_name(score: str) -> str:
     if any(each in name for each in _ASCENDING):
         lines[-1] += " (less is better)"
     return "\n".join(lines)
-
-
-def _nothing(why: str) -> Figure:
-    figure, axes = new_figure(1, 1, height=1.6)
-    axes.flat[0].set_axis_off()
-    axes.flat[0].text(0.5, 0.5, why.removeprefix(": "), ha="center", va="center", wrap=True)
-    return figure

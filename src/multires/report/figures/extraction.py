@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Utterance
 from multires.report.escape import for_figure
+from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, new_figure, resolution_colour, text_colour
 from multires.report.names import speech_name
@@ -65,6 +66,7 @@ def utterance(example: Utterance, *, corpus: str, seconds: float = 1.6) -> Figur
     return figure
 
 
+@of_rows
 def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
     """Histograms of phone and word durations beside the frame periods."""
     figure, axes = new_figure(2, 1, height=4.6)
@@ -88,6 +90,7 @@ def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
     return figure
 
 
+@of_rows
 def schematic(layers: pd.DataFrame, predicts_from: Mapping[str, Sequence[str]] | None = None) -> Figure:
     """Each model as a column of layers from the waveform up: every box a layer over 160 ms, divided into its frames.
 
@@ -206,6 +209,7 @@ def _waveform(axis: Axes, column: int) -> None:
     axis.plot(column + _LEFT + (_RIGHT - _LEFT) * time, wave - 0.65, color=BASELINE, linewidth=0.8)
 
 
+@of_rows
 def extraction_summary(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Participation ratio and neighbour similarity by depth."""
     rows = table[table["measure"].isin(["participation ratio", "neighbour similarity"])]

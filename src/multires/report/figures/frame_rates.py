@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.style import BASELINE, INK, heading, new_figure
 from multires.report.names import condition_name
 
@@ -13,6 +14,7 @@ _TITLES = {"repeated": "frames repeated to 20 ms", "grid": "all layers on a 40 m
 _EDITS = {"insertions": "#6A51A3", "deletions": BASELINE, "substitutions": INK}
 
 
+@of_rows
 def frame_rates(effects: pd.DataFrame, *, corpus: str = "") -> Figure:
     """Insertions, deletions and substitutions of the control and the downsampling model: a panel for each manner.
 
@@ -23,6 +25,10 @@ def frame_rates(effects: pd.DataFrame, *, corpus: str = "") -> Figure:
     corpus
         Named in the title.
     """
+    whole = effects.groupby(["trained", "manner"])["edit"].transform("nunique") == len(_EDITS)
+    effects = effects[whole & effects["edit"].isin(list(_EDITS))]
+    if effects.empty:
+        return nothing(corpus, f"the table lacks some of {', '.join(_EDITS)}")
     kinds = list(dict.fromkeys(effects["trained"]))
     manners = [manner for manner in _TITLES if manner in set(effects["manner"])]
     bars = [(known, name) for known in kinds for name in ("mono", "multi")]
@@ -31,6 +37,8 @@ def frame_rates(effects: pd.DataFrame, *, corpus: str = "") -> Figure:
         part = effects[effects["manner"] == manner]
         for place, (known, name) in enumerate(bars):
             rates = part[part["trained"] == known].set_index("edit")[name]
+            if rates.empty:
+                continue
             left = 0.0
             for edit, color in _EDITS.items():
                 axis.barh(place, rates[edit], left=left, height=0.62, color=color)

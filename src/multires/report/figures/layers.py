@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from multires.report.escape import for_figure
+from multires.report.figures.empty import nothing
 from multires.report.figures.strip import strip_for_baselines
 from multires.report.figures.style import (
     BASELINE,
@@ -89,7 +90,7 @@ def layer_curves(
     share_y
         One scale for all panels.
     """
-    table = apart(table)
+    table = apart(table[table["layer_index"].notna()])
     keys = list(panel_titles or dict.fromkeys(table[panels]))
     keys = [key for key in keys if (table[panels] == key).any()]
     if not keys:
@@ -191,17 +192,6 @@ def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
         name, (1, value), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
         ha="left", va="bottom" if above else "top", color="#505050", fontsize="small", annotation_clip=False,
     )  # fmt: skip
-
-
-def nothing(title: str) -> Figure:
-    """A figure that says why it is empty: the run leaves out its views, or has acoustic features only."""
-    figure, axes = new_figure(1, 1, height=1.6)
-    axes.flat[0].set_axis_off()
-    axes.flat[0].text(
-        0.5, 0.5, "this run has no such scores: see the parameters views and models", ha="center", va="center"
-    )
-    heading(figure, title)
-    return figure
 
 
 def add_legend(

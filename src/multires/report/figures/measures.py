@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves, nothing
+from multires.report.figures.empty import nothing, of_rows
+from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
 from multires.report.figures.paired import curves_with_differences
 from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
 from multires.report.names import condition_name, depth_label, layer_name, speech_name, transformer_layers
@@ -26,6 +27,7 @@ VIEW_TITLES = {
 }
 
 
+@of_rows
 def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None) -> Figure:
     """CCA with every view by depth; log-mel in windows of the layer's own frame period.
 
@@ -46,6 +48,7 @@ def cca_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: 
     )  # fmt: skip
 
 
+@of_rows
 def cca_by_window(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """CCA with log-mel by depth, a panel for each window in which all layers are read."""
     rows = table[table["view"] == "mel"]
@@ -56,9 +59,13 @@ def cca_by_window(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+@of_rows
 def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
     """One curve by depth for each definition of the score."""
     rows = _scores(table)
+    rows = rows[rows["layer_index"].notna()]
+    if rows.empty:
+        return nothing(speech_name(corpus))
     figure, axes = new_figure(1, 1, height=4.2)
     axis = axes.flat[0]
     last = rows[rows["layer_index"] == rows["layer_index"].max()].sort_values("value")["measure"]
@@ -88,6 +95,7 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
     return figure
 
 
+@of_rows
 def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None) -> Figure:
     """Normalized and adjusted mutual information with phones and words by depth.
 
@@ -115,10 +123,13 @@ def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: p
     )  # fmt: skip
 
 
+@of_rows
 def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
     """Raw, corrected and shuffled mutual information (bits) over the number of clusters."""
     names = {"bits": "raw", "bits corrected": "corrected", "bits shuffled": "shuffled, raw",
              "bits corrected shuffled": "shuffled, corrected"}  # fmt: skip
+    if not table["measure"].isin(list(names)).any():
+        return nothing(speech_name(corpus))
     figure, axes = new_figure(1, 1, height=4.0)
     axis = axes.flat[0]
     axis.axhline(0, color=BASELINE, linewidth=1)
@@ -150,6 +161,7 @@ def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
     return figure
 
 
+@of_rows
 def probes_by_layer(
     table: pd.DataFrame, *, corpus: str, models: str, differences: pd.DataFrame | None = None
 ) -> Figure:
@@ -171,12 +183,15 @@ def probes_by_layer(
     )
 
 
+@of_rows
 def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """The learned weighted sum of layers beside the best single layer, and the acoustic features, the best at the top.
 
     What comes before the Transformer is no candidate for the best layer, as it is no part of the weighted sum.
     """
     accuracy = apart(table[table["measure"] == "accuracy"])
+    if accuracy.empty:
+        return nothing(f"{speech_name(corpus)}; {models}")
     tasks = list(dict.fromkeys(accuracy["view"]))
     lines = 2 * accuracy["condition"].nunique()
     figure, axes = new_figure(len(tasks), 1, height=1.0 + (0.5 + 0.19 * lines) * len(tasks), sharex=False)
@@ -188,13 +203,18 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             for row in acoustic.itertuples()
         ]
         for condition, part in layers.groupby("condition", sort=False):
-            single = transformer_layers(part[part["layer_index"].notna()])
-            best = single.loc[single["value"].idxmax()]
-            where = layer_name(best["layer"], best["layer_index"])
-            own = [(f"{condition_name(condition)}: best, {where}", best["value"], best["low"], best["high"], "o")]
+            own = []
+            single = transformer_layers(part[part["layer_index"].notna() & part["value"].notna()])
+            if len(single):
+                best = single.loc[single["value"].astype(float).idxmax()]
+                where = layer_name(best["layer"], best["layer_index"])
+                own.append(
+                    (f"{condition_name(condition)}: best, {where}", best["value"], best["low"], best["high"], "o")
+                )
             for row in part[part["layer_index"].isna()].itertuples():
                 own.append((f"{condition_name(condition)}: weighted sum", row.value, row.low, row.high, "D"))
-            groups.append(own)
+            if own:
+                groups.append(own)
         groups.sort(key=lambda group: max(value for _, value, *_ in group), reverse=True)
         entries = [entry for group in groups for entry in group]
         for height, (_, value, low, high, marker) in enumerate(reversed(entries)):
@@ -211,6 +231,7 @@ def weighted_sums(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+@of_rows
 def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Probe accuracy of every layer against its CCA and MI with the same labels."""
     if table.empty:
@@ -236,6 +257,7 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+@of_rows
 def all_curves(curves: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Every measure of every layer, a panel each: what `multires.book.explorer.scores.curves` gives."""
     rows = curves.assign(name=curves["group"].str.partition(",")[0] + ": " + curves["panel"])

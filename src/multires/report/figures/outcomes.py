@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from multires.experiment.plan import CONDITIONS, PLAN
 from multires.experiment.tables import ExperimentTables
+from multires.report.figures.empty import nothing
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.paired import curves_with_differences
 from multires.report.names import seed_count, speech_name
@@ -57,6 +58,8 @@ def outcome_layers(
                 if differences:
                     compared.append(seed_differences(each, outcome).assign(panel=panel))
                 references[panel] = dict(kept[kept["labels"] == "true"].groupby("condition")["value"].max())
+    if not any(map(len, parts)):
+        return nothing(", ".join(speech_name(each.corpus) for each in experiments))
     table = pd.concat(parts, ignore_index=True)
     acoustic = table["condition"].isin(list(_ACOUSTIC))
     true = table["labels"] == "true"

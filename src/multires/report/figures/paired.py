@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from multires.report.escape import for_figure
+from multires.report.figures.empty import nothing
 from multires.report.figures.layers import (
     add_legend,
     apart,
@@ -48,8 +49,10 @@ def curves_with_differences(
             table, panels=panels, ylabel=ylabel, title=title, panel_titles=panel_titles, baselines=baselines,
             references=references,
         )  # fmt: skip
-    table = apart(table)
+    table = apart(table[table["layer_index"].notna()])
     keys = [key for key in panel_titles if (table[panels] == key).any()]
+    if not keys:
+        return nothing(title)
     figure, axes = new_figure(len(keys), 2, height=2.3 * len(keys) + 1.3, width_ratios=[1.5, 1])
     markers = condition_markers(list(dict.fromkeys(table["condition"])))
     ticks = sorted(table["layer_index"].unique())

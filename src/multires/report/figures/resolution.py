@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLOURS, heading, new_figure
 
@@ -31,6 +32,7 @@ _LOOKS = {
 }
 
 
+@of_rows
 def low_resolution(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """The low-resolution block less the same block at full resolution, by four measures, at every matching.
 
@@ -53,6 +55,7 @@ def low_resolution(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+@of_rows
 def block_effects(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Effects of downsampling and of the loss on word information in each block, on a common grid of 40 ms."""
     rows = table[table["view"].eq("word") & table["matching"].eq("grid of 40 ms")]
@@ -60,6 +63,7 @@ def block_effects(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return _forest(rows, "block", blocks, corpus, models)
 
 
+@of_rows
 def resolution_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Each layer's scores for words by depth, natively and on a common grid, for the four measures."""
     single = table[table["view"].eq("word") & table["matching"].isin(["native", "grid of 40 ms"])]
@@ -86,12 +90,10 @@ def _forest(rows: pd.DataFrame, by: str, order: Sequence[str], corpus: str, mode
     """A panel for each measure, a row for each value of a column, a marker for each contrast."""
     kinds = [kind for kind in _LOOKS if kind in set(rows["contrast"])]
     if not kinds:
-        figure, axes = new_figure(1, 1, height=1.6)
-        axes.flat[0].set_axis_off()
-        text = "this run has no two models that differ in downsampling alone: see the parameter models"
-        axes.flat[0].text(0.5, 0.5, text, ha="center", va="center")
-        heading(figure, corpus, models)
-        return figure
+        return nothing(
+            "; ".join(part for part in (corpus, models) if part),
+            "this run has no two models that differ in downsampling alone: see the parameter models",
+        )
     figure, axes = new_figure(2, 2, height=1.0 + 1.05 * len(order), sharey=True)
     for axis, (measure, title) in zip(axes.flat, MEASURE_TITLES.items(), strict=True):
         for place, kind in enumerate(kinds):

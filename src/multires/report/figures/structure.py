@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import layer_curves
 from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLOURS, heading, new_figure, text_colour
 from multires.report.names import UNTRAINED, condition_name
@@ -25,6 +26,7 @@ _MAPS = 4
 """Maps, at most, in one figure."""
 
 
+@of_rows
 def units_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """PNMI of each layer's clusters with phones by depth, a panel for each number of clusters and rate.
 
@@ -50,6 +52,7 @@ def units_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+@of_rows
 def similarity_maps(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Maps of debiased CKA between layers: one model with itself, and pairs of models that differ in one respect.
 
@@ -98,6 +101,7 @@ def _map(axis: Axes, part: pd.DataFrame, name: str, other: str) -> AxesImage:
     return image
 
 
+@of_rows
 def shared_by_depth(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Similarity of layers of equal depth in two models that differ in one switch or in the seed: CKA and mean CCA.
 
@@ -149,6 +153,7 @@ def shared_by_depth(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     return figure
 
 
+@of_rows
 def dominant_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Mean cosine and the share of variance in the three largest dimensions, by layer.
 
@@ -169,6 +174,7 @@ def dominant_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Fig
     )  # fmt: skip
 
 
+@of_rows
 def treated_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """CKA, CCA and ABX of one model's layers with their dimensions as they are, standardized, and without outliers.
 
@@ -201,6 +207,7 @@ def treated_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figu
     return figure
 
 
+@of_rows
 def selectivity(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Selectivity of probes by layer, a panel for each task, and the compression of word labels.
 
@@ -227,6 +234,7 @@ def selectivity(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+@of_rows
 def prosody(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """R2 of ridge probes by layer, a panel for each target.
 
@@ -252,6 +260,7 @@ def prosody(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     )  # fmt: skip
 
 
+@of_rows
 def context_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
     """Seconds before and after a frame that hold 90 % of its squared input gradient, by layer.
 

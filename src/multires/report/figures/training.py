@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import condition_markers
 from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
 from multires.report.names import condition_name, seed_count, speech_name
@@ -16,6 +17,7 @@ _BASELINES = {"mfcc": ("MFCC", "|"), "mel": ("log-mel", "2"), "untrained": ("unt
 """Columns of `multires.experiment.analysis.learned` with their name and marker."""
 
 
+@of_rows
 def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figure:
     """Accuracy and loss on masked frames by step: a column of panels for each prediction head.
 
@@ -76,6 +78,7 @@ def _training_lines(axis: Axes, rows: pd.DataFrame, measure: str, condition: str
             axis.fill_between(steps, by_step["min"], by_step["max"], color=colour, alpha=0.15, linewidth=0)
 
 
+@of_rows
 def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figure:
     """The best layer of each trained condition beside MFCC, log-mel and the untrained model of its shape.
 

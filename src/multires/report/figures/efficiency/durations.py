@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from multires.report.figures.efficiency.labels import display_name, machine_name, write_reason
+from multires.report.figures.empty import of_rows
 from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, label_at_end, new_figure
 
 _STYLES = {
@@ -18,6 +19,7 @@ _STYLES = {
 }
 
 
+@of_rows
 def latency(table: pd.DataFrame) -> Figure:
     """Time against duration with its intervals and the fitted curves; below, the ratio to the control."""
     figure, axes = new_figure(2, 1, height=6.8, sharex=True, height_ratios=(3, 2))
@@ -58,6 +60,9 @@ def _ratio_panel(axis: Axes, table: pd.DataFrame) -> None:
         _band(axis, null, BASELINE)
     axis.axhline(1, color=RESOLUTION_COLOURS[0.02], linewidth=1.2)
     timed = sorted(set(rows["duration"].astype(float)))
+    if not timed:
+        write_reason(axis, table, "ratio")
+        return
     drawn = False
     for name in ("hubert", "multi"):
         colour, _, marker = _STYLES[name]
@@ -67,8 +72,8 @@ def _ratio_panel(axis: Axes, table: pd.DataFrame) -> None:
         ].sort_values("duration")
         counted = counted[counted["duration"].between(timed[0], timed[-1])]
         axis.plot(counted["duration"], counted["value"], "--", color=colour, linewidth=1.2)
-        last = counted.iloc[-1]
-        label_at_end(axis, float(last["duration"]), float(last["value"]), f"{display_name(name)}, counted", colour)
+        for last in counted.tail(1).to_dict("records"):
+            label_at_end(axis, float(last["duration"]), float(last["value"]), f"{display_name(name)}, counted", colour)
         if len(part):
             drawn = True
             axis.errorbar(

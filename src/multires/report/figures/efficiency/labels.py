@@ -9,6 +9,9 @@ from matplotlib.axes import Axes
 
 _NAMES = {"hubert": "HuBERT", "mono": "20 ms control", "multi": "MR-HuBERT", "multi3": "three resolutions"}
 
+NOT_COUNTED = "this table has no counted operations: compute it again with multires efficiency"
+"""The note of a figure of operations without them."""
+
 _WITHHELD = "not shown: {reason}"
 
 

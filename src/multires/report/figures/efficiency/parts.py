@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from multires.report.figures.efficiency.labels import display_name, machine_name, size_name, write_reason
+from multires.report.figures.efficiency.labels import NOT_COUNTED, display_name, machine_name, size_name, write_reason
+from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.style import new_figure
 
 PART_COLOURS = {
@@ -27,11 +28,14 @@ PART_COLOURS = {
 """By part; none of them is a resolution's colour."""
 
 
+@of_rows
 def macs_by_part(table: pd.DataFrame, *, models: Sequence[str] | None = None) -> Figure:
     """Counted multiply-accumulates of every configuration, stacked by part."""
     rows = table[(table["measure"] == "macs") & (table["duration"] == 10.0)]
     names = list(models or _named(table))
     rows = rows[rows["model"].isin(names)]
+    if rows.empty:
+        return nothing("", NOT_COUNTED)
     wide = rows.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).fillna(0) / 1e9
     wide = wide.loc[names]
     figure, axes = new_figure(1, 1, height=0.36 * len(names) + 1.9)
@@ -44,15 +48,19 @@ def macs_by_part(table: pd.DataFrame, *, models: Sequence[str] | None = None) ->
     return figure
 
 
+@of_rows
 def time_by_part(table: pd.DataFrame) -> Figure:
     """Measured share of time of each part, next to its counted share of operations."""
     timed = table[(table["measure"] == "part_seconds") & table["value"].notna()].copy()
     if timed.empty:
         return _empty(table, "part_seconds")
     seconds = float(timed["duration"].iloc[0])
-    names = list(dict.fromkeys(timed["model"]))
+    counted = table[(table["measure"] == "macs") & (table["duration"] == seconds)]
+    names = [name for name in dict.fromkeys(timed["model"]) if name in set(counted["model"])]
+    if not names:
+        return nothing("", NOT_COUNTED)
     measured = timed.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).loc[names]
-    counted = table[(table["measure"] == "macs") & table["model"].isin(names) & (table["duration"] == seconds)].copy()
+    counted = counted[counted["model"].isin(names)].copy()
     counted["part"] = counted["part"].replace({"attention, linear": "attention", "attention, quadratic": "attention"})
     counts = counted.pivot_table(index="model", columns="part", values="value", aggfunc="sum", sort=False).loc[names]
     shares = []
@@ -74,9 +82,12 @@ def time_by_part(table: pd.DataFrame) -> Figure:
         name = names[position // 2]
         if not label.endswith("time"):
             continue
-        row = intervals[(intervals["model"] == name) & (intervals["part"] == "waveform encoder")].iloc[0]
-        value, low, high = (100 * float(row[column]) / totals[name] for column in ("value", "low", "high"))
-        axis.errorbar(value, position, xerr=[[max(value - low, 0)], [max(high - value, 0)]], color="black", capsize=3)
+        encoder = intervals[(intervals["model"] == name) & (intervals["part"] == "waveform encoder")]
+        for row in encoder.to_dict("records"):
+            value, low, high = (100 * float(row[column]) / totals[name] for column in ("value", "low", "high"))
+            axis.errorbar(
+                value, position, xerr=[[max(value - low, 0)], [max(high - value, 0)]], color="black", capsize=3
+            )
     _part_legend(figure, both.columns)
     return figure
 

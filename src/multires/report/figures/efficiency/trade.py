@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multires.report.figures.efficiency.labels import machine_name, records, size_name
+from multires.report.figures.empty import nothing
 from multires.report.figures.layers import condition_markers
 from multires.report.figures.style import BASELINE, condition_colour, new_figure
 
@@ -28,10 +29,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
         Of efficiency, for the machine.
     """
     if trade.empty:
-        figure, axes = new_figure(1, 1, height=1.6)
-        axes.flat[0].set_axis_off()
-        axes.flat[0].text(0.5, 0.5, "no table of the controlled experiment is at hand", ha="center", va="center")
-        return figure
+        return nothing("", "no table of the controlled experiment is at hand")
     corpora = list(dict.fromkeys(trade["corpus"]))
     figure, axes = new_figure(1, len(corpora), height=4.6, sharey=False)
     markers = condition_markers(list(dict.fromkeys(trade["condition"])))
