@@ -32,12 +32,12 @@ import soundfile
 from benchmarks.machine import print_machine
 from multires.analysis import stages
 from multires.analysis.run import Run, open_run
+from multires.book.evidence import claims
 from multires.book.landing import verdict_lines
 from multires.corpus import load_corpus, openslr
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Segment, Utterance
 from multires.models.registry import published
 from multires.report import verdicts
-from multires.report.evidence import claims
 
 STAND_INS = {"hubert_base": "hubert", "mono_base": "single target", "b4-a": "single prediction", "b5-a": "mono"}
 """The checkpoints of the profile, and the family of `benchmarks.reference.FAMILIES` that is expected of each.

@@ -83,7 +83,7 @@ Markdown(sentences.corpus(speech, run.corpus))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One utterance of the corpus: log-mel spectrogram, words and phones, and the frames of three resolutions. A frame of 80 ms often holds more than one phone.", "name": "fig-utterance"}, "image": {"alt": "A log-mel spectrogram of one utterance with its words and phones marked, and below it three rulers whose ticks are 20, 40 and 80 milliseconds apart."}}
 example = stages.example_utterance(run)
-figures.utterance(example, corpus=run.corpus.name)
+figures.utterance(example, stages.log_mel(example), corpus=run.corpus.name)
 # %% [markdown]
 # Listen to it, first as recorded, then resynthesized from log-mel energies that were averaged over frames of 20, 40 and
 # 80 ms. What a coarser frame loses can be heard: at 80 ms, short consonants blur into their neighbors. The models see

@@ -56,10 +56,10 @@ from IPython.display import Markdown
 
 from multires import open_run
 from multires.analysis import stages
-from multires.book import landing, shown
+from multires.book import evidence, landing, shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import evidence, figures, sentences
+from multires.report import figures, sentences
 from multires.report import verdicts as claims
 from multires.report.advice import advice
 from multires.report.names import speech_name

@@ -144,7 +144,7 @@ def test_every_sample_size_of_a_report_reaches_its_run(shell, monkeypatch):
         opened.update({name: value for name, value in overrides.items() if value is not None})
 
     monkeypatch.setattr(cli_options.RunOptions, "open", open_run)
-    monkeypatch.setattr("multires.report.export.report", lambda run, folder, **options: folder)
+    monkeypatch.setattr("multires.book.paper.report", lambda run, folder, **options: folder)
     sizes = {"probe_instances": 11, "frame_utterances": 12, "matched_instances": 13, "grid_frames": 14}
     given = [part for name, value in sizes.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     status, _, err = shell("report", "there", *given, "--unit-clusters", "5,6")

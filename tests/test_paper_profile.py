@@ -3,8 +3,8 @@
 import pytest
 
 from multires.analysis import plan
+from multires.book.evidence import claims
 from multires.report import verdicts
-from multires.report.evidence import claims
 
 
 @pytest.mark.slow

@@ -194,9 +194,9 @@ def claims(
     output: Output = None,
 ) -> None:
     """Print the verdict on each of the paper's claims, from this run and the controlled experiment."""
+    from multires.book.evidence import claims as judge_claims
     from multires.book.landing import verdict_lines
     from multires.experiment.tables import experiment_tables
-    from multires.report.evidence import claims as judge_claims
     from multires.report.verdicts import summary
 
     experiment_tables(experiment)  # a folder without tables is refused before anything is computed
@@ -242,7 +242,7 @@ def report(
     Give the options that the workspace was filled with; missing tables are computed first. CSV, LaTeX, PDF and SVG.
     Numbers that are not given are the profile's.
     """
-    from multires.report.export import report as write_report
+    from multires.book.paper import report as write_report
 
     run = options.open(
         variant=variant or None, probe_instances=probe_instances, frame_utterances=frame_utterances,

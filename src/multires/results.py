@@ -7,8 +7,10 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +19,6 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
-from multires.report.escape import table_for_csv
 from multires.runtime.storage import replace_file
 
 COLUMNS = (
@@ -36,7 +37,19 @@ COLUMNS = (
 )
 """One number a row. What a table needs beyond these stands in further columns after them."""
 
+_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
+"""Text that a spreadsheet takes for a formula."""
+
 _LIBRARIES = ("numpy", "scipy", "torch", "torchaudio", "scikit-learn", "pandas", "xarray", "zarr")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A tidy table, its provenance, and the file that holds it."""
+
+    table: pd.DataFrame
+    source: Mapping[str, Any]
+    path: Path
 
 
 def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -163,3 +176,34 @@ def export(table: pd.DataFrame, path: Path) -> Path:
         raise MultiresError(f"cannot write {path}: its name must end in .csv or .parquet")
     replace_file(path, lambda file: writers[path.suffix](file, index=False))
     return path
+
+
+def table_for_csv(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose column names and cells are safe to open in a spreadsheet (see `for_csv`)."""
+    safe = table.rename(columns=for_csv)
+    for position, dtype in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            safe.isetitem(position, [for_csv(cell) for cell in safe.iloc[:, position]])
+    return safe
+
+
+def for_csv(cell: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula; what is not text stays as it is.
+
+    Examples
+    --------
+    >>> for_csv("=1+1"), for_csv(-1.5), for_csv("-0.5")
+    ("'=1+1", -1.5, '-0.5')
+    """
+    if not isinstance(cell, str):
+        return cell
+    cell = re.sub(r"\r\n?", "\n", cell)  # a bare carriage return would end the row unquoted
+    return cell if not _FORMULA.match(cell) or _is_number(cell) else f"'{cell}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

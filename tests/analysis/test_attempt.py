@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from multires.analysis.attempt import attempt
-from multires.analysis.run import Result
 from multires.errors import MultiresError, TooLittleSpeech
-from multires.results import COLUMNS, why_empty
+from multires.results import COLUMNS, Result, why_empty
 
 RUN = SimpleNamespace(profile=SimpleNamespace(name="toy"), workspace=Path("workspace"))
 

@@ -11,10 +11,10 @@ import torch
 
 from multires.analysis import comparisons, stages
 from multires.analysis.run import open_run
+from multires.book.evidence import claims
 from multires.errors import MultiresError
 from multires.measures.cca import VARIANTS, cca_score
 from multires.profiles import VIEWS
-from multires.report.evidence import claims
 from multires.results import COLUMNS
 
 TINY = {

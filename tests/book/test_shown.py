@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from multires.analysis.run import Result
 from multires.book import shown
-from multires.results import no_rows
+from multires.results import Result, no_rows
 
 TABLE = pd.DataFrame({
     "model": ["<b>x</b>", "=2+2"], "value": [0.5, 0.25], "low": [0.4, None], "high": [0.6, None], "trial": [None, None],

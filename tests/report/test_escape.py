@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from multires.report import escape
 from multires.report.figures.style import heading, new_figure
+from multires.results import table_for_csv
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.flac", "$\\frac$", "a$b$c", "\\$x$", "=1+1", "@SUM(A1)", "-1+cmd|' /C calc'!A0",
@@ -106,7 +107,7 @@ def test_a_figure_shows_the_text_and_no_formula(text):
 @unhurried
 @given(tabular)
 def test_a_csv_cell_is_no_formula_and_survives(text):
-    written = escape.table_for_csv(pd.DataFrame({text: [text]}, dtype=object)).to_csv(index=False)
+    written = table_for_csv(pd.DataFrame({text: [text]}, dtype=object)).to_csv(index=False)
     kept = re.sub(r"\r\n?", "\n", text)
     for row in csv.reader(io.StringIO(written, newline="")):
         for cell in row:
@@ -117,7 +118,7 @@ def test_a_csv_cell_is_no_formula_and_survives(text):
 
 def test_numbers_stay_numbers_in_csv():
     table = pd.DataFrame({"a": [-1.5, np.nan], "b": ["-1", None]})
-    assert escape.table_for_csv(table).equals(table)
+    assert table_for_csv(table).equals(table)
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if "\udcff" not in text])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.errors import TooLittleSpeech
-from multires.results import no_rows, provenance
+from multires.results import Result, no_rows, provenance
 
 
 def attempt(stage: Callable[..., Result], run: Run, **parameters: Any) -> Result:

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from multires.analysis import stages
-from multires.analysis.run import ACOUSTIC, Result, Run
+from multires.analysis.run import ACOUSTIC, Run
 from multires.measures.bootstrap import compare_replicates
-from multires.results import tidy
+from multires.results import Result, tidy
 
 CONTROL = "mono"
 """The condition, with or without ``+aux``, that others are compared with where the run has it; else the first one."""

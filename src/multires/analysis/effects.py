@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from multires.analysis import stages
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.analysis.stages.resolution import MEASURES
 from multires.measures.bootstrap import MIN_CLUSTERS, compare_replicates
-from multires.results import tidy
+from multires.results import Result, tidy
 
 CONTRASTS = {
     "downsampling, with the loss": ("multi+aux", "mono+aux", True),

@@ -36,7 +36,7 @@ from multires.models.layers import Layer, LayeredModel
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import check_cells, published
 from multires.profiles import DEFAULT, Profile, positive_integer, text_parameter
-from multires.results import provenance, read_table, write_table
+from multires.results import Result, provenance, read_table, write_table
 from multires.runtime import storage
 from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
@@ -51,15 +51,6 @@ ACOUSTIC = ("mel", "mfcc")
 
 INPUTS = ("conv", "input")
 """Blocks before the transformer, which comparisons of blocks and layers at equal frame rates leave out."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A tidy table, its provenance, and the file that holds it."""
-
-    table: pd.DataFrame
-    source: Mapping[str, Any]
-    path: Path
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from multires.analysis import stages
-from multires.analysis.run import ACOUSTIC, Result, Run, open_run
+from multires.analysis.run import ACOUSTIC, Run, open_run
 from multires.errors import MultiresError, choose
 from multires.models.registry import published, shipped, untrained
 from multires.profiles import DEFAULT, once
-from multires.results import provenance, write_table
+from multires.results import Result, provenance, write_table
 
 MEASURES: dict[str, Callable[[Run], Result]] = {
     "extract": stages.extraction,

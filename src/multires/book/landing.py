@@ -35,7 +35,7 @@ def landing_markdown(judged: pd.DataFrame, experiments: Sequence[ExperimentTable
     Parameters
     ----------
     judged
-        What `multires.report.evidence.claims` gives.
+        What `multires.book.evidence.claims` gives.
     experiments
         All of them.
     """

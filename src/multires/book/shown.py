@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.errors import MultiresError
-from multires.report.escape import for_html, styled, table_for_csv
+from multires.report.escape import for_html, styled
 from multires.report.left_out import NO_SCORES
-from multires.results import why_empty
+from multires.results import Result, table_for_csv, why_empty
 from multires.runtime.storage import replace_file
 
 ROWS = 40

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LONGEST = 120
 """Characters that a label or name may have where it is shown; the middle of a longer one is left out."""
 
-_FORMULA = re.compile(r"\s*[=+\-@]|[\t\r]")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&|~$^]|^[#\-+=%:!\"'()]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=^\d\d\d)[.)]")
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -89,29 +88,6 @@ def for_figure(text: object, *, longest: int = LONGEST) -> str:
     return f"\u200a{shown}" if shown.startswith("_") else shown  # matplotlib leaves such labels out of legends
 
 
-def for_csv(cell: Any) -> Any:
-    """A cell of a CSV file that no spreadsheet takes for a formula; what is not text stays as it is.
-
-    Examples
-    --------
-    >>> for_csv("=1+1"), for_csv(-1.5), for_csv("-0.5")
-    ("'=1+1", -1.5, '-0.5')
-    """
-    if not isinstance(cell, str):
-        return cell
-    cell = re.sub(r"\r\n?", "\n", cell)  # a bare carriage return would end the row unquoted
-    return cell if not _FORMULA.match(cell) or _is_number(cell) else f"'{cell}"
-
-
-def table_for_csv(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose column names and cells are safe to open in a spreadsheet (see `for_csv`)."""
-    safe = table.rename(columns=for_csv)
-    for position, dtype in enumerate(safe.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
-            safe.isetitem(position, [for_csv(cell) for cell in safe.iloc[:, position]])
-    return safe
-
-
 def styled(table: pd.DataFrame, formats: Mapping[str, str] | None = None, *, precision: int = 3) -> Styler:
     """A table as HTML without its row numbers, every cell and name escaped.
 
@@ -133,14 +109,6 @@ def styled(table: pd.DataFrame, formats: Mapping[str, str] | None = None, *, pre
     return style.format(precision=precision, thousands=",", na_rep="–", escape="html").format(
         renamed, subset=list(renamed), na_rep="–", escape="html"
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_missing(cell: Any) -> bool:

@@ -1,9 +1,8 @@
-"""The tables and figures of a run in one folder, in the forms that a paper takes them: CSV, LaTeX, PDF and SVG."""
+"""Tables and figures in the forms that a paper takes them: CSV, LaTeX, PDF and SVG."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,21 +11,13 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
-from multires.analysis import stages
-from multires.analysis.effects import block_effects
-from multires.analysis.run import Result, Run
-from multires.analysis.stages.matched import EQUAL
-from multires.errors import MultiresError, TooLittleSpeech, choose
 from multires.report import costs, figures, sentences
-from multires.report.escape import for_latex, for_markdown
-from multires.report.evidence import claims
+from multires.report.equal_rates import EQUAL
+from multires.report.escape import for_latex
 from multires.report.figures import efficiency as charts
-from multires.results import export
+from multires.results import Result, export
 from multires.runtime.storage import replace_file
-
-_LOG = logging.getLogger(__name__)
 
 FORMATS = ("csv", "tex", "pdf", "svg")
 """Formats of a report: the first two for tables, the others for figures."""
@@ -37,14 +28,12 @@ Draw = Callable[[pd.DataFrame, str, str], Figure]
 
 @dataclass(frozen=True)
 class Section:
-    """A stage of the analysis in a report.
+    """A table of the analysis in a report.
 
     Attributes
     ----------
     title
         In the index and as the caption of the LaTeX table.
-    make
-        Gives the table, from the workspace where it is there.
     figures
         By file name.
     condense
@@ -52,89 +41,29 @@ class Section:
     """
 
     title: str
-    make: Callable[[Run], Result]
     figures: dict[str, Draw]
     condense: Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def report(run: Run, folder: str | Path, *, formats: Sequence[str] = FORMATS, only: Sequence[str] = ()) -> Path:
-    """Write every table and figure of a run; what its workspace does not hold yet is computed first.
-
-    A section for which there is too little speech is left out, and the index says why.
-
-    Every file is replaced in one step: on a full disk those written before are whole, and the others as they were.
-    Each stage gives ``<stage>.csv`` (all its numbers), ``<stage>.json`` (where they come from), ``<stage>.tex`` (a
-    table that fits a page, for the package booktabs), and its figures as PDF and SVG. ``index.md`` lists them.
-
-    Parameters
-    ----------
-    formats
-        Some of `FORMATS`.
-    only
-        Some of the keys of `SECTIONS`; all where empty.
-
-    Returns
-    -------
-    pathlib.Path
-        The index.
-
-    Raises
-    ------
-    MultiresError
-        For an unknown format or section, a folder that cannot be written, or speech too little for every section.
-    """
-    kinds = [choose("format", kind, FORMATS) for kind in dict.fromkeys(formats)]
-    chosen = [choose("section", name, tuple(SECTIONS)) for name in dict.fromkeys(only)] or list(SECTIONS)
-    place = Path(folder).expanduser()
-    figures.use_style()
-    corpus = run.corpus.name
-    entries: list[str] = []
-    missing: list[TooLittleSpeech] = []
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        for name in tqdm(chosen, desc="report", unit="section", disable=not run.progress):
-            section = SECTIONS[name]
-            try:
-                result = section.make(run)
-            except TooLittleSpeech as error:
-                missing.append(error)
-                _LOG.info("%s is left out: %s", name, error)
-                entries.append(f"## {section.title}\n\nLeft out: {for_markdown(error)}.\n")
-                continue
-            written = _tables(result, place / name, section, kinds)
-            models = sentences.models(stages.subject_table(run)) if name == "claims" else _models(result.table)
-            written += _figures(result.table, place, section, corpus, models, kinds)
-            entries.append(f"## {section.title}\n\n" + "".join(f"- [{path.name}]({path.name})\n" for path in written))
-        if len(missing) == len(chosen):
-            raise missing[0]
-        index = place / "index.md"
-        heading = (
-            f"# {run.profile.name}, seed {run.seed}: {for_markdown(corpus)} speech\n\n"
-            f"Models: {', '.join(map(for_markdown, run.profile.models))}.\n\n"
-        )
-        _write(index, heading + "\n".join(entries))
-    except OSError as error:
-        raise MultiresError(f"cannot write the report to {place}: {error.strerror or error}") from error
-    return index
-
-
-def _tables(result: Result, stem: Path, section: Section, kinds: Sequence[str]) -> list[Path]:
+def write_tables(result: Result, stem: Path, section: Section, kinds: Sequence[str]) -> list[Path]:
+    """Write a table as CSV with its provenance, and condensed as LaTeX; the files that were written."""
     written = []
     if "csv" in kinds:
         written.append(export(result.table, stem.with_suffix(".csv")))
         source = stem.with_suffix(".json")
-        _write(source, json.dumps(result.source, indent=2, default=str))
+        write_text(source, json.dumps(result.source, indent=2, default=str))
         written.append(source)
     if "tex" in kinds:
         target = stem.with_suffix(".tex")
-        _write(target, latex(section.condense(result.table), section.title, stem.name))
+        write_text(target, latex(section.condense(result.table), section.title, stem.name))
         written.append(target)
     return written
 
 
-def _figures(
+def write_figures(
     table: pd.DataFrame, place: Path, section: Section, corpus: str, models: str, kinds: Sequence[str]
 ) -> list[Path]:
+    """Draw the figures of a section and write them; the files that were written."""
     written = []
     for name, draw in section.figures.items():
         figure = draw(table, corpus, models)
@@ -147,7 +76,8 @@ def _figures(
     return written
 
 
-def _write(target: Path, text: str) -> None:
+def write_text(target: Path, text: str) -> None:
+    """Write a text in one step."""
     replace_file(target, lambda file: file.write_text(text, encoding="utf-8"))
 
 
@@ -160,10 +90,6 @@ def latex(table: pd.DataFrame, caption: str, label: str) -> str:
             float_format="%.3f", na_rep="",
         )
     )  # fmt: skip
-
-
-def _models(table: pd.DataFrame) -> str:
-    return sentences.models(table) if "trained" in table else ""
 
 
 def _cell(value: Any, low: Any, high: Any) -> str:
@@ -293,84 +219,84 @@ def _alone(draw: Callable[..., Figure]) -> Draw:
 
 SECTIONS: dict[str, Section] = {
     "extraction": Section(
-        "Layers: spread and similarity of neighbours", stages.extraction,
+        "Layers: spread and similarity of neighbours",
         {"extraction": _with_names(figures.extraction_summary)},
         lambda table: layers_by_view(table, ["participation ratio", "neighbour similarity"]),
     ),
     "cca": Section(
-        "CCA of every layer with every view", stages.cca,
+        "CCA of every layer with every view",
         {"cca": _with_names(figures.cca_by_layer), "cca-windows": _with_names(figures.cca_by_window)},
         layers_by_view,
     ),
     "cca-variants": Section(
-        "Definitions of the CCA score, against phones", stages.cca_variants,
+        "Definitions of the CCA score, against phones",
         {"cca-variants": _with_corpus(figures.cca_variants)}, _condense_variants,
     ),
     "cca-grouping": Section(
-        "CCA where segments, utterances or speakers are kept together", stages.cca_grouping, {}, _condense_grouping
+        "CCA where segments, utterances or speakers are kept together", {}, _condense_grouping
     ),
     "mutual-information": Section(
-        "Mutual information of clusters with phones and words", stages.mutual_information,
+        "Mutual information of clusters with phones and words",
         {"mutual-information": _with_names(figures.mi_by_layer)},
         lambda table: layers_by_view(table, ["normalised", "adjusted"]),
     ),
     "mi-clusters": Section(
-        "Mutual information with phones by number of clusters", stages.mi_clusters,
+        "Mutual information with phones by number of clusters",
         {"mi-clusters": _with_corpus(figures.mi_by_clusters)}, _condense_clusters,
     ),
     "units": Section(
-        "Units of layers and of acoustic features against phones, frame by frame", stages.frame_units,
+        "Units of layers and of acoustic features against phones, frame by frame",
         {"units": _with_names(figures.units_by_layer)}, _condense_units,
     ),
     "similarity": Section(
-        "Similarity of layers within a model, between conditions and between seeds", stages.layer_similarity,
+        "Similarity of layers within a model, between conditions and between seeds",
         {"similarity": _with_names(figures.similarity_maps), "shared": _with_names(figures.shared_by_depth)},
         _condense_similarity,
     ),
     "geometry": Section(
-        "Anisotropy and outlier dimensions, and other measures without them", stages.layer_geometry,
+        "Anisotropy and outlier dimensions, and other measures without them",
         {"dimensions": _with_names(figures.dominant_dimensions), "treated": _with_names(figures.treated_dimensions)},
         _condense_geometry,
     ),
     "efficiency": Section(
-        "Cost with and without downsampling", stages.efficiency,
+        "Cost with and without downsampling",
         {"macs": _alone(charts.macs_by_part), "savings": _alone(charts.savings), "latency": _alone(charts.latency),
          "parts": _alone(charts.time_by_part)},
         costs.overview,
     ),
     "probes": Section(
-        "Accuracy of linear probes", stages.probes,
+        "Accuracy of linear probes",
         {"probes": _with_names(figures.probes_by_layer), "weighted-sums": _with_names(figures.weighted_sums)},
         lambda table: layers_by_view(table, ["accuracy"]),
     ),
     "selectivity": Section(
-        "Probes less their control tasks, and the description length of words", stages.selectivities,
+        "Probes less their control tasks, and the description length of words",
         {"selectivity": _with_names(figures.selectivity)},
         lambda table: layers_by_view(table, ["accuracy", "control accuracy", "selectivity", "compression"]),
     ),
     "prosody": Section(
-        "Ridge probes of energy, pitch, phone boundaries and durations", stages.prosody,
+        "Ridge probes of energy, pitch, phone boundaries and durations",
         {"prosody": _with_names(figures.prosody)}, lambda table: layers_by_view(table, ["r2"]),
     ),
     "context": Section(
-        "Effective context of layers, in seconds", stages.context, {"context": _with_names(figures.context_by_layer)},
+        "Effective context of layers, in seconds", {"context": _with_names(figures.context_by_layer)},
         lambda table: layers_by_view(table, ["context back", "context forward", "context total"]),
     ),
     "agreement": Section(
-        "Rank correlation of CCA and MI with probe accuracy", stages.agreement,
+        "Rank correlation of CCA and MI with probe accuracy",
         {"agreement": _with_names(figures.agreement)}, _condense_agreement,
     ),
     "resolution": Section(
-        "Layers at equal frame rates, by four measures", stages.resolution,
+        "Layers at equal frame rates, by four measures",
         {"resolution-layers": _with_names(figures.resolution_by_layer)}, _condense_resolution,
     ),
     "block-effects": Section(
-        "Blocks with and without downsampling and the loss, at equal frame rates", block_effects,
+        "Blocks with and without downsampling and the loss, at equal frame rates",
         {"low-resolution": _with_names(figures.low_resolution), "block-effects": _with_names(figures.block_effects)},
         _condense_effects,
     ),
     "claims": Section(
-        "The paper's claims and what this run supports", claims, {"claims": _with_names(figures.claims)},
+        "The paper's claims and what this run supports", {"claims": _with_names(figures.claims)},
         _condense_claims,
     ),
 }  # fmt: skip

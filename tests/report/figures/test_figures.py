@@ -9,16 +9,21 @@ import pytest
 from matplotlib.figure import Figure
 
 from multires.analysis import stages
+from multires.book.evidence import claims
 from multires.report import figures
-from multires.report.evidence import claims
 from multires.report.figures import efficiency as charts
 from multires.report.figures import style
 from tests.report.figures.parts import axes_of, error_bars, titles_of
 
 NAMES = {"corpus": "synthetic", "models": "untrained models (mono-small, multi-small)"}
 
+
+def _utterance(example) -> Figure:
+    return figures.utterance(example, stages.log_mel(example), corpus="synthetic")
+
+
 DRAWN = {
-    "utterance": lambda run: figures.utterance(stages.example_utterance(run), corpus="synthetic"),
+    "utterance": lambda run: _utterance(stages.example_utterance(run)),
     "durations": lambda run: figures.durations(run.segments, corpus="synthetic"),
     "extraction_summary": lambda run: figures.extraction_summary(stages.extraction(run).table, **NAMES),
     "cca_by_layer": lambda run: figures.cca_by_layer(stages.cca(run).table, **NAMES),

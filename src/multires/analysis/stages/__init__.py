@@ -12,7 +12,7 @@ from multires.analysis.stages.information import (
     mutual_information_replicates,
 )
 from multires.analysis.stages.maps import layer_similarity
-from multires.analysis.stages.overview import corpus_summary, example_utterance
+from multires.analysis.stages.overview import corpus_summary, example_utterance, log_mel
 from multires.analysis.stages.probing import TASKS, agreement, probe_replicates, probes
 from multires.analysis.stages.prosody import prosody
 from multires.analysis.stages.reach import context
@@ -40,6 +40,7 @@ __all__ = [
     "layer_geometry",
     "layer_similarity",
     "layer_table",
+    "log_mel",
     "mi_clusters",
     "mutual_information",
     "mutual_information_replicates",

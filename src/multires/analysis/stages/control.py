@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import INPUTS, Result, Run
+from multires.analysis.run import INPUTS, Run
 from multires.analysis.stages.gather import Place, acoustic_places, gather_rows, subject_places
 from multires.analysis.stages.rows import read_vectors, run_parameters, sample_rows, split_rows
 from multires.measures.control import description_length, selectivity
+from multires.results import Result
 
 TASKS = {"phone": ("phone", "label"), "part of speech": ("word", "part_of_speech")}
 """Labels that are controlled: the kind of segment and the column of the label."""

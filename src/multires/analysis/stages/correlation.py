@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.analysis.stages.gather import Place, gather_rows, subject_places
 from multires.analysis.stages.rows import frequent_words, run_parameters
 from multires.corpus.word_vectors import WordVectors, read_word_vectors
@@ -22,6 +22,7 @@ from multires.measures.cca import VARIANTS, cca_scores
 from multires.measures.cca_result import CCAResult
 from multires.measures.folds import feasible_folds
 from multires.models.layers import Layer
+from multires.results import Result
 
 GROUPINGS = ("segment", "utterance", "speaker")
 """Groups that are kept whole within one fold of CCA."""

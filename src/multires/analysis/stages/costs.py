@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.efficiency.table import efficiency_table
+from multires.results import Result
 
 
 def efficiency(run: Run, *, precision: str = "float32") -> Result:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run, Subject
+from multires.analysis.run import Run, Subject
 from multires.analysis.stages.gather import gather_rows, layer_columns
 from multires.analysis.stages.grid import PERIOD, framed_columns, framed_layers, grid_vectors, sampled_windows
 from multires.analysis.stages.matched import EQUAL, MatchedFrames, chosen_items, match_frames
@@ -22,6 +22,7 @@ from multires.measures.cca import cca_scores
 from multires.measures.folds import feasible_folds
 from multires.measures.similarity_map import cka_map
 from multires.models.layers import Layer
+from multires.results import Result
 
 TREATMENTS = ("as they are", "standardized", "without outliers")
 """Treatments of the dimensions of a layer."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.analysis.stages.correlation import REPLICATE, replicate_rows
 from multires.analysis.stages.gather import Place, acoustic_places, gather_rows, subject_places
 from multires.analysis.stages.rows import held_or_read, run_parameters, split_rows, too_many
@@ -15,6 +15,7 @@ from multires.features.store import FeatureStore
 from multires.measures.bootstrap import resampling_clusters
 from multires.measures.mutual_information import mutual_informations
 from multires.models.layers import Layer
+from multires.results import Result
 
 CLUSTER_COUNTS = (25, 50, 100, 200, 400, 800)
 """Numbers of k-means clusters at which the bias of MI is shown."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run, Subject
+from multires.analysis.run import Run, Subject
 from multires.analysis.stages.gather import gather_rows, layer_columns, subject_columns
 from multires.analysis.stages.grid import PERIOD, framed_layers, grid_vectors, sampled_windows
 from multires.analysis.stages.rows import run_parameters
@@ -20,6 +20,7 @@ from multires.measures.cca import cca_scores
 from multires.measures.folds import feasible_folds
 from multires.measures.similarity_map import cka_map
 from multires.models.layers import Layer
+from multires.results import Result
 
 WITHIN, CONDITIONS, SEEDS = "within a model", "between conditions", "between seeds"
 """Comparisons: a model's layers with one another, and those of two models that differ in one switch or in the seed."""

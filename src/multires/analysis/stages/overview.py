@@ -1,11 +1,15 @@
-"""Summary of a run's corpus and an example utterance."""
+"""Summary of a run's corpus, and an example utterance with its spectrogram."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import torch
+import torchaudio
+from jaxtyping import Float
 
 from multires.analysis.run import Run
-from multires.corpus.utterance import Utterance
+from multires.corpus.utterance import SAMPLE_RATE, Utterance
 
 
 def corpus_summary(run: Run) -> pd.DataFrame:
@@ -35,3 +39,10 @@ def example_utterance(run: Run) -> Utterance:
         if utterance.phones and utterance.words and utterance.duration >= 1.5:
             return utterance
     return run.corpus.utterances[0]
+
+
+def log_mel(utterance: Utterance) -> Float[np.ndarray, "bands frames"]:
+    """Log-mel spectrogram of an utterance for a picture: 80 bands, a frame each 10 ms."""
+    audio = torch.from_numpy(utterance.audio)
+    mel = torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, n_fft=400, hop_length=SAMPLE_RATE // 100, n_mels=80)
+    return torch.log10(mel(audio) + 1e-6).numpy()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC, Result, Run
+from multires.analysis.run import ACOUSTIC, Run
 from multires.analysis.stages.correlation import REPLICATE, cca
 from multires.analysis.stages.gather import (
     acoustic_places,
@@ -22,7 +22,7 @@ from multires.analysis.stages.rows import read_vectors, run_parameters, sample_r
 from multires.features.store import FeatureStore
 from multires.measures.probe import ProbeResult, linear_probe, weighted_sum_probe
 from multires.models.layers import Layer
-from multires.results import tidy
+from multires.results import Result, tidy
 
 TASKS = ("phone", "word", "speaker")
 """Labels that probes classify."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC, Result, Run, Subject
+from multires.analysis.run import ACOUSTIC, Run, Subject
 from multires.analysis.stages.gather import gather_rows, layer_columns
 from multires.analysis.stages.grid import framed_columns, framed_layers, grid_vectors, sampled_windows
 from multires.analysis.stages.rows import run_parameters
@@ -18,6 +18,7 @@ from multires.features.frames import FrameStore
 from multires.features.prosody import log_energy, log_pitch
 from multires.measures.regression import ridge_probe
 from multires.models.layers import Layer
+from multires.results import Result
 
 PERIOD = 0.02
 """Period of the windows, in seconds: that of the finest layers."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run, Subject
+from multires.analysis.run import Run, Subject
 from multires.analysis.stages.gather import gather_rows, layer_columns, subject_columns
 from multires.analysis.stages.grid import framed_layers
 from multires.analysis.stages.rows import run_parameters
@@ -18,6 +18,7 @@ from multires.features.gradients import input_gradients
 from multires.measures.context import effective_context
 from multires.models.layers import Layer
 from multires.models.mr_hubert import MultiResHubert
+from multires.results import Result
 
 _SPEAKERS = 10
 """Utterances, each by another speaker."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC, INPUTS, Result, Run, Subject
+from multires.analysis.run import ACOUSTIC, INPUTS, Run, Subject
 from multires.analysis.stages.correlation import REPLICATE
 from multires.analysis.stages.gather import gather_rows, layer_columns
 from multires.analysis.stages.grid import framed_columns
@@ -27,6 +27,7 @@ from multires.measures.kmeans import fit_kmeans
 from multires.measures.probe import predict_labels
 from multires.measures.units import unit_scores
 from multires.models.layers import Layer
+from multires.results import Result
 
 MEASURES = ("cca", "adjusted mi", "probe accuracy", "abx accuracy")
 """Measures at equal frame rates; all grow with what a layer says about the label."""

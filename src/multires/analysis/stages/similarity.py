@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.analysis.stages.gather import Place, gather_rows, subject_places
 from multires.analysis.stages.rows import run_parameters
 from multires.features.pooling import serves
 from multires.measures.bootstrap import draw_weights, summarize
+from multires.results import Result
 
 
 def extraction(run: Run) -> Result:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multires.analysis.run import ACOUSTIC, Result, Run, Subject
+from multires.analysis.run import ACOUSTIC, Run, Subject
 from multires.analysis.stages.gather import gather_rows, layer_columns
 from multires.analysis.stages.grid import framed_columns, framed_layers, grid_vectors, sampled_windows
 from multires.analysis.stages.rows import run_parameters
@@ -19,6 +19,7 @@ from multires.measures.anisotropy import standardize
 from multires.measures.kmeans import fit_kmeans
 from multires.measures.units import unit_scores
 from multires.models.layers import Layer
+from multires.results import Result
 
 RATES = (50, 25)
 """Frames per second at which units are compared with phones."""

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import torchaudio
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Utterance
+from multires.corpus.utterance import SILENCE, Utterance
 from multires.report.escape import for_figure
 from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import layer_curves
@@ -25,17 +24,34 @@ from multires.report.names import speech_name
 _HOP = 0.01
 
 
-def utterance(example: Utterance, *, corpus: str, seconds: float = 1.6) -> Figure:
-    """Log-mel spectrogram, words, phones and the frames of three resolutions for the first `seconds` of speech."""
-    audio = torch.from_numpy(example.audio)
-    mel = torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, n_fft=400, hop_length=int(_HOP * SAMPLE_RATE), n_mels=80)
-    values = torch.log10(mel(audio) + 1e-6).numpy()
+def utterance(
+    example: Utterance, spectrogram: Float[np.ndarray, "bands frames"], *, corpus: str, seconds: float = 1.6
+) -> Figure:
+    """Log-mel spectrogram, words, phones and the frames of three resolutions for the first `seconds` of speech.
+
+    Parameters
+    ----------
+    example
+        Its words and phones are drawn.
+    spectrogram
+        Of its audio, a frame each 10 ms, as `multires.analysis.stages.log_mel` gives it.
+    corpus
+        Named in the title.
+    seconds
+        Of speech, from the first phone.
+    """
     phones = [segment for segment in example.phones or () if segment.label != SILENCE]
     start = max(phones[0].start - 0.05, 0) if phones else 0.0
     end = min(start + seconds, example.duration)
     figure, axes = new_figure(2, 1, height=4.6, sharex=True, height_ratios=(3, 2))
     top, bottom = axes.flat
-    top.imshow(values, origin="lower", aspect="auto", cmap="Greys", extent=(0, values.shape[1] * _HOP, 0, 80))
+    top.imshow(
+        spectrogram,
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        extent=(0, spectrogram.shape[1] * _HOP, 0, len(spectrogram)),
+    )
     top.set_ylabel("mel band")
     top.set_title(for_figure(f"{speech_name(corpus)}: utterance {example.id}", longest=70), loc="left")
     rows = {"word": 4.4, "phone": 3.4}

@@ -8,10 +8,11 @@ import pandas as pd
 
 from multires.analysis import stages
 from multires.analysis.attempt import attempt
-from multires.analysis.run import Result, Run
+from multires.analysis.run import Run
 from multires.analysis.stages.rows import run_parameters
 from multires.experiment.tables import experiment_tables
 from multires.report import verdicts as judged
+from multires.results import Result
 
 
 def claims(run: Run, experiment: str | Path | None = None) -> Result:
