@@ -93,7 +93,7 @@ def pool(runs: Sequence[str | Path], out: str | Path) -> Path:
 
 
 def _settings(source: Mapping[str, Any]) -> dict[str, str]:
-    """What must be the same in every run, as text; a teacher without the folder that it is in."""
+    """The settings that must agree between runs, as text; a teacher without the folder that it is in."""
     parameters = dict(source["parameters"])
     size = json.loads(json.dumps(parameters.get("size", {})))
     if "model" in size.get("targets", {}):

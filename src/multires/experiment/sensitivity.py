@@ -1,4 +1,4 @@
-"""Whether the result of the experiment depends on its targets or its recipe.
+"""Sensitivity of the experiment's result to its targets and its recipe.
 
 Models that were trained with other units, or with one number of the recipe changed, are scored on tasks that need little
 time, and MR-HuBERT is compared with HuBERT under each. From a shell, for the table that comes with the package::
@@ -65,7 +65,7 @@ def compare_runs(
     jobs: int = 1,
     progress: bool = True,
 ) -> Path:
-    """Score the models of each run, and write what its targets, its models and its effects are.
+    """Score the models of each run, and write the quality of its targets, what its models learn, and its effects.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def published_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_summary(scores: pd.DataFrame) -> str:
-    """How many figures there are, where they come from, and what fills an empty cell; in Markdown."""
+    """The number of figures, their sources, and how to fill an empty cell; in Markdown."""
     known, empty = scores[scores["value"].notna()], scores[scores["value"].isna()]
     sources = ", ".join(for_markdown(source) for source in dict.fromkeys(known["source"]))
     text = (

@@ -11,7 +11,7 @@ from multires.report.verdicts import said
 
 
 def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
-    """What the targets of each run tell of phones, what HuBERT learns from them, and whether an effect keeps its sign.
+    """Sentences on the targets of each run, the lead of HuBERT trained on them, and the sign of one effect.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
     """
     if table.empty:
         return "The experiment has been run with one kind of targets only."
-    told = []
+    phrases = []
     for run in dict.fromkeys(table["run"]):
         own = table[table["run"] == run]
         quality = own.loc[own["measure"] == "pnmi", "value"]
@@ -32,8 +32,8 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
             f"HuBERT less MFCC {said(row)} in {PLAN.outcome(row['outcome']).name}" for _, row in lead[:1].iterrows()
         ]
         seeds = sorted({int(each) for each in own.loc[own["measure"] == "effect", "seeds"]})
-        told.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
-    sentences = [f"Targets: {'; '.join(told)}."]
+        phrases.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
+    sentences = [f"Targets: {'; '.join(phrases)}."]
     effects = table[table["measure"].eq("effect") & table["estimand"].eq(estimand)]
     name = PLAN.estimand(estimand).name
     for outcome, rows in effects.groupby("outcome", sort=False):

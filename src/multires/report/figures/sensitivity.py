@@ -15,7 +15,7 @@ _MARKERS = (("o", INK, True), ("s", "#6A51A3", False), ("^", BASELINE, True), ("
 
 
 def sensitivity(table: pd.DataFrame, *, estimand: str = "control", corpus: str = "") -> Figure:
-    """How much the targets tell of phones, what HuBERT learns from them, and one effect under each run.
+    """Information of the targets about phones, the lead of HuBERT trained on them, and one effect under each run.
 
     Parameters
     ----------
