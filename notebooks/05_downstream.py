@@ -61,11 +61,13 @@ from multires.analysis.published import published_scores
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.frame_rates import frame_rate_effects, shipped_frame_rates
+from multires.experiment.sensitivity import shipped_sensitivity
 from multires.experiment.tables import all_effects, experiment_tables
 from multires.report import figures, sentences
 from multires.report.escape import styled
 from multires.report.frame_rates import frame_rates
 from multires.report.published import published_summary, published_table
+from multires.report.sensitivity import sensitivity
 
 given = notebook_parameters(globals())
 switched = experiment_tables(given.experiment)
@@ -234,6 +236,20 @@ rates = frame_rate_effects(shipped_frame_rates())
 figures.frame_rates(rates, corpus="LibriSpeech sample")
 # %% tags=["hide-input"]
 Markdown(frame_rates(rates))
+
+# %% [markdown]
+# ## Other targets
+#
+# All models above learned units of Whisper's encoder. {numref}`fig-sensitivity` compares MR-HuBERT with HuBERT once more, trained
+# on units that say less of phones: clusters of MFCC, as in HuBERT's first iteration, and clusters of a layer of the HuBERT
+# above, as in its second. These runs show whether the difference depends on the quality of the targets; no verdict is
+# drawn from them ([the plan](../book/plan)).
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: HuBERT's lead over MFCC in phone classification, against the phone-normalized mutual information (PNMI) of the units that it was trained to predict, on speakers that no model was trained on. Right: MR-HuBERT less HuBERT under each kind of targets, on test speakers, with 95 % intervals.", "name": "fig-sensitivity"}, "image": {"alt": "Two panels: the lead of HuBERT against the quality of its targets, and the difference between MR-HuBERT and HuBERT on each task for every kind of targets."}}
+targets = shipped_sensitivity()
+figures.sensitivity(targets, corpus="LibriSpeech")
+# %% tags=["hide-input"]
+Markdown(sensitivity(targets))
 
 # %% [markdown]
 # ## Do CCA and MI predict what a layer is good for?

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from multires.experiment.plan import PLAN
+from multires.experiment.sensitivity import shipped_sensitivity
 from multires.report import figures
 from multires.report.sensitivity import sensitivity
 
@@ -32,8 +33,8 @@ def test_the_sentence_says_whether_the_sign_is_kept():
         "MFCC (PNMI with phones 0.50, HuBERT less MFCC +0.200 [+0.190, +0.210] in phone classification, 2 seeds)"
         in text
     )
-    assert "In phone classification, multi+aux less hubert is below zero under all 2 (MFCC -0.030" in text
-    assert "In phone ABX across speakers, multi+aux less hubert changes its sign with the targets (MFCC +0.050" in text
+    assert "In phone classification, MR-HuBERT less HuBERT is below zero under all 2 (MFCC -0.030" in text
+    assert "In phone ABX across speakers, MR-HuBERT less HuBERT changes its sign with the targets (MFCC +0.050" in text
     assert "is shown under own only" in sensitivity(table(MFCC=0.0, own=-0.05))
     assert "is shown under none" in sensitivity(table(MFCC=0.0, own=0.005))
     assert "one kind of targets only" in sensitivity(table())
@@ -45,7 +46,21 @@ def test_the_figure_draws_every_run_and_outcome():
     assert len(learned.containers) == 2
     assert len(gain.containers) == 4
     assert learned.get_title(loc="left") == "phone classification"
-    assert gain.get_title(loc="left") == PLAN.estimand("control").name
+    assert gain.get_title(loc="left") == "MR-HuBERT less HuBERT"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["MFCC", "own"]
     with pytest.raises(ValueError, match="no run"):
         figures.sensitivity(table(own=1.0).iloc[:0])
+
+
+def test_the_shipped_runs_compare_targets_by_their_information_about_phones():
+    shipped = shipped_sensitivity()
+    quality = shipped[shipped["measure"] == "pnmi"].set_index("run")["value"]
+    lead = shipped[shipped["measure"].eq("lead") & shipped["outcome"].eq("phone_classification")].set_index("run")[
+        "value"
+    ]
+    assert quality.idxmax() == "Whisper encoder"
+    assert quality["MFCC"] < quality["Whisper encoder"]
+    assert lead["MFCC"] < lead["Whisper encoder"]
+    for run in quality.index:
+        assert run in sensitivity(shipped)
+    assert len(figures.sensitivity(shipped).axes[1].containers) == len(quality) * len(PLAN.sensitivity)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from multires.experiment.plan import PLAN
 from multires.report.escape import for_markdown
-from multires.report.names import seed_count
+from multires.report.names import pair_name, seed_count
 from multires.report.verdicts import said
 
 
@@ -35,7 +35,7 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
         phrases.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
     sentences = [f"Targets: {'; '.join(phrases)}."]
     effects = table[table["measure"].eq("effect") & table["estimand"].eq(estimand)]
-    name = PLAN.estimand(estimand).name
+    name = pair_name(PLAN.estimand(estimand).name)
     for outcome, rows in effects.groupby("outcome", sort=False):
         below, above = rows[rows["high"] < 0], rows[rows["low"] > 0]
         each = "; ".join(f"{for_markdown(row['run'])} {said(row)}" for _, row in rows.iterrows())

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from multires.experiment.plan import PLAN
 from multires.report.figures.style import BASELINE, INK, heading, new_figure
+from multires.report.names import pair_name
 
 _MARKERS = (("o", INK, True), ("s", "#6A51A3", False), ("^", BASELINE, True), ("D", INK, False), ("v", "#6A51A3", True))
 """Marker, color and filling by run; no resolution's color."""
@@ -72,7 +73,7 @@ def sensitivity(table: pd.DataFrame, *, estimand: str = "control", corpus: str =
     gain.set_ylim(len(outcomes) - 0.5, -0.5)
     gain.grid(False, axis="y")
     gain.set_xlabel("change of the score")
-    gain.set_title(PLAN.estimand(estimand).name, loc="left", fontsize="medium")
+    gain.set_title(pair_name(PLAN.estimand(estimand).name), loc="left", fontsize="medium")
     handles = [
         Line2D(
             [], [], marker=marker, color=color, markerfacecolor=color if filled else "white", linestyle="", label=run
