@@ -23,6 +23,7 @@ from multires.report.names import (
     transformer_layers,
 )
 from multires.report.verdicts import THIS_RUN, said
+from multires.results import why_empty
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
 """Display names of the acoustic features."""
@@ -92,9 +93,10 @@ def _place(row: pd.Series) -> str:
     return f"{layer if layer.startswith('layer') else f'the {layer}'} of {'the ' * model.startswith('20 ms')}{model}"
 
 
-@of_rows
 def cca(table: pd.DataFrame) -> str:
     """The best layer for each view."""
+    if why_empty(table):
+        return ""
     rows = _trained_only(table[table["trial"].isna() & (table["measure"] != "shuffled")])
     shuffled = table[table["measure"] == "shuffled"]
     parts = []
@@ -109,7 +111,7 @@ def cca(table: pd.DataFrame) -> str:
             f"({best['value']:.2f} [{best['low']:.2f}, {best['high']:.2f}], chance at most {chance:.2f})"
         )
     if not parts:
-        return f"This run compares layers with neither log-mel nor phones nor words.{_untrained(table)}"
+        return "This run compares layers with neither log-mel nor phones nor words."
     return f"In this run the correlation is highest for {'; for '.join(parts)}.{_untrained(table)}"
 
 

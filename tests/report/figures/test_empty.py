@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from multires.errors import MultiresError
 from multires.experiment.tables import ExperimentTables
 from multires.report import figures
 from multires.report.figures import efficiency
@@ -18,6 +20,8 @@ from tests.report.figures.parts import texts_of
 OF_TABLES = {name: getattr(figures, name) for name in figures.__all__} | {
     name: getattr(efficiency, name) for name in efficiency.__all__
 }
+OF_TABLES["reference_curves"] = partial(figures.reference_curves, "cca")
+
 ELSEWHERE = {"use_style", "utterance", "outcome_layers", "traded"}
 """Those that draw no single table; most are tested below."""
 
@@ -42,10 +46,12 @@ FITTING = {
     "mi_by_layer": {"measure": "normalised", "view": "phone"},
     "probes_by_layer": {"measure": "accuracy"},
     "prosody": {"measure": "r2", "view": "energy"},
+    "reference_curves": {"measure": "pwcca"},
     "resolution_by_layer": {"view": "word", "measure": "cca"},
     "schematic": {"frame_period": 40.0},
     "savings": {"measure": "macs_ratio", "view": "mono", "model": "3 low"},
     "selectivity": {"measure": "selectivity"},
+    "sensitivity": {"measure": "effect", "outcome": "phone_classification", "estimand": "control"},
     "shared_by_depth": {"measure": "cka", "comparison": "between seeds"},
     "similarity_maps": {"measure": "cka"},
     "treated_dimensions": {"measure": "cka"},
@@ -66,7 +72,8 @@ ROW = {
     "best": 0.5, "above": 0.2, "carries": True, "beats": True, "flattened": True, "last_fifth": 0.0, "edit": "insertions",
     "manner": "grid", "mono": 0.5, "multi": 0.4, "group": "g", "panel": "p", "chance_low": 0.1, "chance_high": 0.2,
     "duration": 10.0, "batch": 1, "low_layers": 3, "layers_total": 12, "factor": 2, "note": "", "machine": "m", "device": "cpu",
-    "precision": "float32", "threads": 1, "size": "base", "variant": "pwcca", "grouping": "speaker",
+    "precision": "float32", "threads": 1, "size": "base", "variant": "pwcca", "grouping": "speaker", "run": "r",
+    "outcome": "", "estimand": "",
 }  # fmt: skip
 
 
@@ -83,10 +90,17 @@ def one(**changes) -> pd.DataFrame:
     return pd.DataFrame([{**ROW, **changes}])
 
 
-@pytest.mark.parametrize("name", sorted(set(OF_TABLES) - ELSEWHERE))
+@pytest.mark.parametrize("name", sorted(set(OF_TABLES) - ELSEWHERE - {"factorial", "reference_curves", "sensitivity"}))
 def test_a_table_without_rows_is_a_note(name):
     assert "no such scores" in texts_of(drawn(name, one().iloc[:0]))
     assert texts_of(drawn(name, no_rows("probes: one speaker"))) == "not computed: probes: one speaker"
+
+
+def test_tables_that_are_never_computed_without_rows_are_no_traceback():
+    assert "no effect to show" in texts_of(drawn("factorial", one().iloc[:0]))
+    assert "no such scores" in texts_of(drawn("reference_curves", one().iloc[:0]))
+    with pytest.raises(MultiresError, match="no run"):
+        drawn("sensitivity", one().iloc[:0])
 
 
 @pytest.mark.parametrize("name", sorted(set(OF_TABLES) - ELSEWHERE - SEVERAL))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from multires.report.figures.empty import nothing, of_rows
+from multires.report.figures.empty import nothing
 from multires.report.figures.style import BASELINE, INK, heading, new_figure
 from multires.report.names import seed_count, speech_name
 
@@ -32,7 +32,6 @@ _ASCENDING = ("error rate",)
 """Scores of which less is better."""
 
 
-@of_rows
 def factorial(
     effects: pd.DataFrame, *, corpus: str = "", models: str = "", contrasts: Sequence[str] = FACTORS
 ) -> Figure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from multires.report.figures.empty import nothing
 from multires.report.figures.layers import layer_curves
 from multires.report.names import speech_name
 from multires.report.sentences import ACOUSTIC_NAMES
@@ -58,6 +59,8 @@ def reference_curves(stage: str, table: pd.DataFrame, *, corpus: str) -> Figure:
         for model, part in known.groupby("model")
     }
     layers = rows[~acoustic & scores & rows["layer_index"].notna()]  # without weighted sums
+    if layers.empty:
+        return nothing(speech_name(corpus))
     name = str(layers["condition"].iloc[0])
     return layer_curves(
         layers, panels="view", ylabel=panels.ylabel, title=f"{speech_name(corpus)}; reference: {name}",

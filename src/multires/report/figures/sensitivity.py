@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from multires.errors import MultiresError
 from multires.experiment.plan import PLAN
+from multires.report.figures.empty import nothing
 from multires.report.figures.style import BASELINE, INK, heading, new_figure
 from multires.report.names import pair_name
 
@@ -29,19 +31,21 @@ def sensitivity(table: pd.DataFrame, *, estimand: str = "control", corpus: str =
 
     Raises
     ------
-    ValueError
+    MultiresError
         If the table has no run.
     """
     runs = list(dict.fromkeys(table["run"]))
     if not runs:
-        raise ValueError("the table of sensitivity runs has no run")
+        raise MultiresError("the table of sensitivity runs has no run: write one with compare_runs")
     effects = table[table["measure"].eq("effect") & table["estimand"].eq(estimand)]
     outcomes = [each for each in dict.fromkeys(table["outcome"]) if each and each in set(effects["outcome"])]
+    if not outcomes:
+        return nothing(corpus, "no outcome of these runs was scored")
     styles = {run: _MARKERS[place % len(_MARKERS)] for place, run in enumerate(runs)}
     figure, axes = new_figure(1, 2, height=2.2 + (0.14 * len(runs) + 0.2) * len(outcomes), width_ratios=(1, 1.35))
     learned, gain = axes.flat
     quality = table[table["measure"].eq("pnmi")].set_index("run")
-    first = outcomes[0] if outcomes else ""
+    first = outcomes[0]
     lead = table[table["measure"].eq("lead") & table["outcome"].eq(first)].set_index("run")
     for run, (marker, color, filled) in styles.items():
         face = color if filled else "white"
@@ -64,7 +68,7 @@ def sensitivity(table: pd.DataFrame, *, estimand: str = "control", corpus: str =
                 gain.errorbar(row["value"], place + shift, xerr=_spread(row), **drawn)
     learned.set_xlabel("PNMI of the targets with phones")
     learned.set_ylabel("HuBERT less MFCC")
-    learned.set_title(PLAN.outcome(first).name if first else "no outcome was scored", loc="left", fontsize="medium")
+    learned.set_title(PLAN.outcome(first).name, loc="left", fontsize="medium")
     learned.margins(0.15)
     learned.set_ylim(bottom=min(0.0, learned.get_ylim()[0]))
     gain.axvline(0, color=INK, linewidth=1)
