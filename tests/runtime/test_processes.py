@@ -44,6 +44,13 @@ import threading
 threading.Event().wait()
 """
 
+INTERRUPTED_KERNEL = IN_A_KERNEL.replace(
+    "client.execute(code)",
+    "code = code.replace('list(in_processes', 'from multires.runtime.processes import end_kernel_on_termination as e; e()\\n"
+    "try: list(in_processes') + '\\nexcept KeyboardInterrupt: Path(sys.argv[1], \\'interrupted\\').touch(); raise'\n"
+    "client.execute(code)",
+)
+
 ON_DASK = """
 import os, sys, threading
 from pathlib import Path
@@ -154,6 +161,20 @@ def test_workers_of_a_notebook_end_with_its_kernel_and_with_what_runs_it(tmp_pat
                 os.kill(pid, signal.SIGKILL)
 
 
+def test_termination_interrupts_the_cell_of_a_notebook_and_ends_its_kernel(tmp_path):
+    pytest.importorskip("ipykernel")
+    with started(tmp_path, INTERRUPTED_KERNEL, children=2) as (parent, workers):
+        kernel = next(int(path.stem) for path in tmp_path.glob("*.kernel"))
+        try:
+            os.kill(kernel, signal.SIGTERM)
+            within(5, lambda: not any(map(alive, [kernel, *workers])))
+            assert (tmp_path / "interrupted").exists()
+            until(lambda: not shared_memory(kernel))
+        finally:
+            for pid in filter(alive, (kernel, parent.pid)):
+                os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize(("kind", "children"), [("daemons", 1), ("others", 3)])  # daemons start no processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_workers_of_a_dask_cluster_and_theirs_end_with_the_program(tmp_path, number, kind, children):
@@ -208,6 +229,17 @@ sys.argv = ["multires.book"]
 runpy.run_module("multires.book", run_name="__main__")
 """
 
+EXPERIMENT = """
+import runpy, sys, threading
+from multires.experiment import run
+def wait(*_, **__):
+    print("begun", flush=True)
+    threading.Event().wait()
+run.main_experiment = wait
+sys.argv = ["multires.experiment"]
+runpy.run_module("multires.experiment", run_name="__main__")
+"""
+
 COMMAND = """
 import sys, threading
 from multires import cli
@@ -220,7 +252,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("script", [COMMAND, BOOK], ids=["command", "book"])
+@pytest.mark.parametrize("script", [COMMAND, BOOK, EXPERIMENT], ids=["command", "book", "experiment"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_termination_takes_the_way_of_an_interrupt(number, script):
     with subprocess.Popen(

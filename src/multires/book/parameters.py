@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from multires.errors import MultiresError, nearest
+from multires.runtime.processes import end_kernel_on_termination
 
 _RUN_NAMES = {"size": "efficiency_size", "setting": "efficiency_setting"}
 """Names in `multires.open_run` of parameters that notebooks name more briefly."""
@@ -71,6 +72,7 @@ def notebook_parameters(names: Mapping[str, Any]) -> Parameters:
     Traceback (most recent call last):
     multires.errors.MultiresError: seed must be a whole number, not 'three'
     """
+    end_kernel_on_termination()
     declared: Mapping[str, Any] = names.get("__annotations__", {})
     for given in _injected(names.get("In", ())):
         if given not in declared:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from multires.errors import MultiresError
-from multires.runtime.processes import PARENT
+from multires.runtime.processes import GRACE, PARENT, noted_interrupts
 from multires.runtime.storage import replace_file
 
 REPORT_SECONDS = 5.0
@@ -144,7 +143,8 @@ def run_workers(
 ) -> None:
     """Run `workers` single-threaded processes of `command` and show their progress until all jobs are done.
 
-    Ctrl-C, SIGTERM and SIGHUP make every worker finish its step, write its checkpoint and end.
+    Ctrl-C, SIGTERM and SIGHUP make every worker finish its step, write its checkpoint and end. A worker that takes longer
+    than `multires.runtime.processes.GRACE` seconds for that is killed; its last checkpoint is whole.
 
     Raises
     ------
@@ -154,46 +154,53 @@ def run_workers(
         After a signal.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", PARENT: str(os.getpid())}
-    stopped = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stopped.set())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
     logs = [folder / f"worker-{index}.log" for index in range(workers)]
     folder.mkdir(parents=True, exist_ok=True)
-    processes = []
-    try:
-        for log in logs:
-            with log.open("ab") as file:
-                processes.append(
-                    subprocess.Popen(
-                        command,
-                        env=environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=file,
-                        stderr=file,
-                        start_new_session=True,
+    processes: list[subprocess.Popen[bytes]] = []
+    with noted_interrupts() as stopped:
+        try:
+            for log in logs:
+                with log.open("ab") as file:
+                    processes.append(
+                        subprocess.Popen(
+                            command,
+                            env=environment,
+                            stdin=subprocess.DEVNULL,
+                            stdout=file,
+                            stderr=file,
+                            start_new_session=True,
+                        )
                     )
-                )
-        shown = 0.0
-        while any(process.poll() is None for process in processes) and not stopped.is_set():
-            if progress and time.monotonic() - shown > STATUS_SECONDS:
-                print(status_line(jobs, folder), file=sys.stderr, flush=True)
-                shown = time.monotonic()
-            stopped.wait(1.0)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        codes = [process.wait() for process in processes]
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            shown = 0.0
+            while any(process.poll() is None for process in processes) and not stopped.is_set():
+                if progress and time.monotonic() - shown > STATUS_SECONDS:
+                    print(status_line(jobs, folder), file=sys.stderr, flush=True)
+                    shown = time.monotonic()
+                stopped.wait(1.0)
+        finally:
+            codes = _end(processes)
     if stopped.is_set():
         raise KeyboardInterrupt("stopped; run again to continue")
     missing = [job.name for job in jobs if not job.path(folder).exists()]
     if any(codes) and missing:
         failed = next(log for log, code in zip(logs, codes, strict=True) if code)
         raise MultiresError(f"{', '.join(missing[:3])} could not be made; see {failed}; run again to continue")
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Interrupt the processes that still run, kill those that do not end in time, and return all exit codes."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + GRACE
+    codes = []
+    for process in processes:
+        try:
+            codes.append(process.wait(max(deadline - time.monotonic(), 0.01)))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes.append(process.wait())
+    return codes
 
 
 def status_line(jobs: Sequence[Job], folder: Path) -> str:

@@ -16,6 +16,8 @@ Models and tables are written to ``experiment/<corpus>``. The shipped tables (``
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from multires.experiment.train import load_material_of, run_worker, train_all, t
 from multires.models.mr_hubert import MultiResHubert
 from multires.profiles import once, present_name
 from multires.results import provenance
+from multires.runtime.processes import Terminated, interrupt_on_termination
 from multires.training.distributed import Processes, own_device
 from multires.training.records import training_log
 from multires.training.targets import without_folder
@@ -182,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="in place of the size's own")
     parser.add_argument("--estimate-only", action="store_true", help="print what it would take, and stop")
     given = vars(parser.parse_args(arguments))
+    interrupt_on_termination()
     worker, scorer, teacher, layer = (
         given.pop(name) for name in ("worker", "score_worker", "teacher", "teacher_layer")
     )
@@ -195,3 +199,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(main_experiment(**given, teacher=Targets(teacher, layer) if teacher else None))
     except MultiresError as error:
         raise SystemExit(f"multires: {error}") from error
+    except KeyboardInterrupt:
+        print("multires: interrupted; the next run continues from here", file=sys.stderr)
+        raise SystemExit(128 + (Terminated.last or signal.SIGINT)) from None

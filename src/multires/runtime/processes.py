@@ -6,12 +6,14 @@ name) or a script (by its path) that ends when process PARENT does. It needs the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import runpy
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 INTERVAL = 0.5
@@ -79,6 +81,57 @@ def interrupt_on_termination() -> None:
         number = getattr(signal, name, None)  # there is no SIGHUP on Windows
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, raise_terminated)
+
+
+@contextlib.contextmanager
+def noted_interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM and SIGHUP set instead of what they do otherwise, where this is the main thread.
+
+    An ignored SIGHUP (``nohup``) stays ignored.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGINT:
+            Terminated.last = number
+        event.set()
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, note)
+        for number in numbers
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_kernel_on_termination() -> None:
+    """Let SIGTERM interrupt the running cell of a notebook and end its kernel, at the latest `GRACE` seconds later.
+
+    A kernel survives an exception in a cell, so that the interrupt alone would not end it. Elsewhere this does nothing.
+    """
+    kernel = getattr(getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)(), "kernel", None)
+    if kernel is None or threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        Terminated.last = number
+        timer = threading.Timer(GRACE, os._exit, (128 + number,))
+        timer.daemon = True
+        timer.start()
+        raise Terminated(signal.Signals(number).name)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _run(parent: int, target: str) -> None:

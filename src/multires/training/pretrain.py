@@ -21,6 +21,7 @@ from multires.models.checkpoint import save_model
 from multires.models.config import ModelConfig, shape_name
 from multires.models.encoder import Regularization
 from multires.models.mr_hubert import MultiResHubert
+from multires.runtime.processes import noted_interrupts
 from multires.runtime.storage import making, replace_file
 from multires.training.batches import Batch, Batches, cut, frame_places, mask_bands, mask_spans
 from multires.training.distributed import Processes
@@ -28,7 +29,7 @@ from multires.training.front_end import local_frames, log_mel_frames
 from multires.training.loss import Score, masked_prediction, mean_scores, score_sums
 from multires.training.recipe import Recipe, autocast_type
 from multires.training.records import LOG_COLUMNS, check_finished, short
-from multires.training.reproducible import interrupts, repr_digest, reproducible, stream_number
+from multires.training.reproducible import repr_digest, reproducible, stream_number
 from multires.training.speech import HOP, WINDOW, Speech
 from multires.training.targets import Units
 
@@ -97,7 +98,7 @@ def pretrain(
     end = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
     team = Processes(speech.device)
     alone = making(out) if team.first else contextlib.nullcontext()
-    with alone, reproducible(speech.device), interrupts() as interrupted:
+    with alone, reproducible(speech.device), noted_interrupts() as interrupted:
         if team.count == 1 and out.exists():  # another process was at it
             check_finished(out, config, speech, units, recipe, seed)
             return out

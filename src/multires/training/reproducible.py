@@ -1,12 +1,10 @@
-"""Deterministic training: kernels, random numbers and interruptions."""
+"""Deterministic training: kernels and random numbers."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,20 +28,6 @@ def reproducible(device: torch.device) -> Iterator[None]:
         finally:
             filling.fill_uninitialized_memory = filled
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, where the caller is the main thread."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: event.set())
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def stream_number(*parts: int) -> int:
