@@ -42,6 +42,7 @@ from multires.runtime.digest import code_digest
 from multires.runtime.engine import LOCAL, Engine, open_engine
 from multires.runtime.notices import show_notices
 from multires.runtime.parallel import remove_shared_memory_of_the_dead
+from multires.runtime.progress import begin_steps
 from multires.visible import visible
 
 logger = logging.getLogger(__name__)
@@ -397,6 +398,7 @@ def open_run(
     """
     if progress:
         show_notices()
+        begin_steps()
     chosen = speech_profile(profile, data if speech else None, **overrides)
     seed = positive_integer("seed", seed, lowest=0)
     if not isinstance(layers, list | tuple):

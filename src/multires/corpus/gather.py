@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from multires.corpus.alignment import Alignment
 from multires.corpus.files import AudioFacts, AudioFile, BadFile, audio_facts, readable
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
+from multires.runtime.progress import step_bar
 from multires.visible import visible
 
 Skipped = tuple[str, str]
@@ -83,13 +82,14 @@ def gather(
     MultiresError
         If no audio can be used.
     """
-    with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        outcomes = list(
-            tqdm(
-                pool.map(lambda candidate: _outcome(candidate, root), candidates),
-                total=len(candidates), desc=f"reading {visible(name)}", unit="file", disable=not progress,
-            )
-        )  # fmt: skip
+    outcomes: list[_Outcome] = []
+    with (
+        ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool,
+        step_bar(f"reading {visible(name)}", len(candidates), "file", shown=progress) as bar,
+    ):
+        for outcome in pool.map(lambda candidate: _outcome(candidate, root), candidates):
+            outcomes.append(outcome)
+            bar.update()
     utterances = tuple(outcome.utterance for outcome in outcomes if outcome.utterance)
     left_out = [*skipped, *(one for outcome in outcomes for one in outcome.skipped)]
     if not utterances:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from multires.corpus.cache import cache_folder
 from multires.corpus.channel import Conditions, microphone, record
@@ -22,6 +21,7 @@ from multires.corpus.manifest import LAYOUT, read_manifest, write_manifest
 from multires.corpus.speaking import Speech, Voice, speak
 from multires.corpus.utterance import SAMPLE_RATE, SILENCE, Corpus, Segment, Utterance
 from multires.errors import MultiresError, choose
+from multires.runtime.progress import step_bar
 from multires.runtime.temporary import remove_abandoned, temporary_folder
 
 VERSION = 3
@@ -141,7 +141,7 @@ def _make(split: str, seed: int, count: int, folder: Path, progress: bool) -> No
     speakers = _speakers(split)
     with (
         ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
-        tqdm(total=count, desc=f"synthesizing {split}", unit="utterance", disable=not progress) as bar,
+        step_bar(f"synthesizing {split}", count, "utterance", shown=progress) as bar,
     ):
 
         def one(speaker: _Speaker) -> tuple[list[dict[str, Any]], list[tuple[str, str]], str]:

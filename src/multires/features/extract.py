@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from tqdm.auto import tqdm
 
 from multires.corpus.utterance import SAMPLE_RATE, Corpus, Utterance
 from multires.errors import MultiresError
@@ -24,6 +23,7 @@ from multires.features.windows import is_long, run_windows
 from multires.models.layers import Layer, LayeredModel
 from multires.runtime import storage
 from multires.runtime.engine import LOCAL, Engine
+from multires.runtime.progress import step_bar
 from multires.runtime.speed import best_jobs, in_jobs
 from multires.visible import visible
 
@@ -98,7 +98,7 @@ def extract(
         title = f"extract {visible(model.key)}" + f" ({place})" * bool(place)
         with (
             storage.making(path),
-            tqdm(total=sum(seconds), desc=title, unit="s audio", disable=not progress) as bar,
+            step_bar(title, sum(seconds), "s audio", shown=progress) as bar,
         ):
             wanted = missing()
             bar.update(sum(seconds) - sum(seconds[number] for number in wanted))

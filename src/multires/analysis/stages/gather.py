@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from multires.analysis.run import ACOUSTIC, Run, Subject
 from multires.errors import MultiresError, TooLittleSpeech
@@ -21,6 +20,7 @@ from multires.features.store import FeatureStore
 from multires.models.layers import Layer
 from multires.results import tidy
 from multires.runtime.parallel import in_processes
+from multires.runtime.progress import step_bar
 
 
 def distinct_models(run: Run) -> list[str]:
@@ -137,7 +137,7 @@ def _gather_here(
         with (
             warnings.catch_warnings(),
             threadpool_limits(1),
-            tqdm(total=len(work), desc=stage, unit=unit, disable=not run.progress) as bar,
+            step_bar(stage, len(work), unit, shown=run.progress) as bar,
         ):
             warnings.filterwarnings("ignore", message=_NOTED_IN_TABLE)
             began = time.perf_counter()
@@ -212,7 +212,11 @@ def _gather_there(
     spread = [job for job in jobs if spreads(job.piece)]
     sent = [job for job in jobs if not spreads(job.piece)]
     done = chain(run.engine.each(numbered, sent, f"{unit}s of {stage}"), map(numbered, spread))
-    found = dict(tqdm(done, total=len(jobs), desc=stage, unit=unit, disable=not run.progress))
+    found = {}
+    with step_bar(stage, len(jobs), unit, shown=run.progress) as bar:
+        for number, rows in done:
+            found[number] = rows
+            bar.update()
     return [row for job in jobs for row in found[job.number]]
 
 
