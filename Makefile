@@ -56,7 +56,7 @@ lint: env ## check style, types, spelling, and that the notebooks match their so
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	$(BIN)/codespell --ignore-words-list summarise,neighbour --skip book/models.md,book/references.bib --builtin en-GB_to_en-US README.md CHANGELOG.md book notebooks src/multires/book
+	$(BIN)/codespell --ignore-words-list greys --skip book/models.md,book/references.bib,src/multires/data --builtin en-GB_to_en-US README.md CHANGELOG.md book notebooks src tests benchmarks
 	$(BIN)/python -m multires.book.notebooks check
 
 format: env ## fix what `make lint` can fix automatically

@@ -231,7 +231,7 @@ def bfloat16_effect(name: str, corpus: Corpus, *, frames: int = 4000, clusters: 
                 mutual_informations(one, x, {"phone": phones}, n_clusters=clusters, seeds=(0, 1))["phone"].runs
                 for x in (one, other)
             ]
-            by_seed = [[run.normalised for run in each] for each in runs]
+            by_seed = [[run.normalized for run in each] for each in runs]
             effects["mi_phone"].append(float(np.abs(np.subtract(by_seed[0], by_seed[1])).max()))
             effects["mi_seed_range"].append(float(np.ptp(by_seed[0])))
     return {

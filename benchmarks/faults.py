@@ -520,7 +520,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
 
     rows = []
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "logging.distributed": "error"})
-    for fault, signalled in (
+    for fault, signaled in (
         ("a worker dies (SIGKILL)", signal.SIGKILL),
         ("a worker hangs (SIGSTOP)", signal.SIGSTOP),
     ):
@@ -529,7 +529,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
             for _ in range(kills):
                 where = lab.workspace()
                 engine = Cluster(client, patience=max(15.0, 3 * lab.seconds))
-                timer = threading.Timer(lab.random.uniform(0.2, 1.5), _signal_worker, (client, signalled, lab.random))
+                timer = threading.Timer(lab.random.uniform(0.2, 1.5), _signal_worker, (client, signaled, lab.random))
                 timer.start()
                 try:
                     found = measured(where, engine=engine)
@@ -568,9 +568,9 @@ def _two_workers() -> Iterator[Any]:
         yield client
 
 
-def _signal_worker(client: Any, signalled: int, dice: random.Random) -> None:
+def _signal_worker(client: Any, signaled: int, dice: random.Random) -> None:
     pids = list(client.run(os.getpid).values())
-    os.kill(dice.choice(pids), signalled)
+    os.kill(dice.choice(pids), signaled)
 
 
 def _fits(piece: int) -> int:

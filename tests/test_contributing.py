@@ -53,12 +53,12 @@ def test_the_module():
 
 
 def test_the_measure():
-    measure = example("A measure")["neighbour_agreement"]
+    measure = example("A measure")["neighbor_agreement"]
     rng = np.random.default_rng(0)
     labels = np.tile(np.repeat(["a", "b", "c"], 5), 12)
     speakers = np.repeat([f"s{number}" for number in range(12)], 15)
-    centres = {"a": 0.0, "b": 20.0, "c": 40.0}
-    vectors = rng.standard_normal((180, 3)) + np.array([centres[label] for label in labels])[:, None]
+    centers = {"a": 0.0, "b": 20.0, "c": 40.0}
+    vectors = rng.standard_normal((180, 3)) + np.array([centers[label] for label in labels])[:, None]
     share, (low, high), chance = measure(vectors, labels, speakers)
     assert share == 1
     assert low <= share <= high

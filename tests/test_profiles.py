@@ -16,7 +16,7 @@ def test_overrides_replace_and_none_keeps():
     ("name", "overrides", "message"),
     [
         ("papers", {}, r"unknown profile 'papers' .*choose one of librispeech-sample, synthetic, librispeech, paper"),
-        ("synthetic", {"views": "mel,colour"}, f"unknown view 'colour'.*: choose one of {', '.join(VIEWS)}"),
+        ("synthetic", {"views": "mel,color"}, f"unknown view 'color'.*: choose one of {', '.join(VIEWS)}"),
         ("synthetic", {"variant": "best"}, "unknown variant 'best'"),
         ("synthetic", {"frames": "many"}, "frames must be a whole number"),
         ("synthetic", {"frames": -1}, "frames must be a whole number of at least 1"),

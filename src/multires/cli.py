@@ -350,7 +350,7 @@ def models(
         typer.Argument(metavar="[FILE_OR_NAME]", help="One model to describe; all names where none is given."),
     ] = None,
 ) -> None:
-    """List the models that can be named, or describe one: layers, frame periods, parameters, cell, digest, licence."""
+    """List the models that can be named, or describe one: layers, frame periods, parameters, cell, digest, license."""
     if model is not None:
         from multires.models.describe import describe_model
 

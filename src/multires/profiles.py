@@ -70,7 +70,7 @@ class Profile:
         The model whose last layer is the view ``layer``.
     variant
         Of CCA: mean, svcca, pwcca, layerwise-analysis or cka.
-    folds, trials, regularisers
+    folds, trials, regularizers
         Of CCA; the last is the number of pairs of regularizers that each trial chooses from.
     word_types
         Maximum number of different words, the most frequent ones, in CCA, MI and probes.
@@ -117,7 +117,7 @@ class Profile:
     variant: Variant = "pwcca"
     folds: int = 10
     trials: int = 3
-    regularisers: int = 6
+    regularizers: int = 6
     word_types: int = 500
     word_instances: int = 8
     phone_clusters: int = 500
@@ -149,11 +149,11 @@ def _small() -> tuple[str, ...]:
 
 
 _ON_TWO_CORES: dict[str, Any] = {
-    "frames": 4_000, "regularisers": 2, "cluster_seeds": 2, "probe_instances": 3_000, "frame_utterances": 45,
+    "frames": 4_000, "regularizers": 2, "cluster_seeds": 2, "probe_instances": 3_000, "frame_utterances": 45,
     "matched_instances": 600, "grid_frames": 4_000, "train": ("train",), "evaluation": ("evaluation",), "models": _small(),
     "reference_model": "librispeech/hubert-0",
 }  # fmt: skip
-"""Settings of the speech that needs no folder. All six regularisers give scores within 2e-8 of two."""
+"""Settings of the speech that needs no folder. All six regularizers give scores within 2e-8 of two."""
 
 PROFILES = {
     profile.name: profile

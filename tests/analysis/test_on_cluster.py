@@ -97,5 +97,5 @@ def test_vectors_beyond_memory_are_clustered_shard_by_shard(client, tmp_path, mo
         tables[name] = stages.mutual_information(made).table
     assert merged, "the workers gave statistics"
     pd.testing.assert_frame_equal(tables["here"], tables["there"], check_exact=False, rtol=0, atol=1e-10)
-    means = {name: table[table["measure"] == "normalised"]["value"].to_numpy(float) for name, table in tables.items()}
+    means = {name: table[table["measure"] == "normalized"]["value"].to_numpy(float) for name, table in tables.items()}
     np.testing.assert_allclose(means["here"], means["held"], atol=0.02)

@@ -414,7 +414,7 @@ def test_mutual_information_of_two_models_is_compared_in_the_same_resamples(tmp_
     assert list(found["view"]) == ["phone", "word"]
     scores = stages.mutual_information(run).table
     assert stages.REPLICATE not in set(scores["measure"])
-    whole = scores[scores["trial"].isna() & (scores["measure"] == "normalised")]
+    whole = scores[scores["trial"].isna() & (scores["measure"] == "normalized")]
     for row in found.itertuples():
         best = whole[whole["view"] == row.view].groupby("model")["value"].max()
         assert row.value == pytest.approx(best["untrained/multi-small"] - best["untrained/mono-small"])

@@ -3,7 +3,7 @@ import pytest
 
 from multires.corpus.channel import Conditions, microphone, record
 
-QUIET = Conditions(colour=0, reverberation=0.05, noise=(200, 200), level=(-20, -20))
+QUIET = Conditions(color=0, reverberation=0.05, noise=(200, 200), level=(-20, -20))
 
 
 def spoken(seed=0, count=16_000):
@@ -21,7 +21,7 @@ def test_the_level_is_the_one_drawn():
 
 
 def test_the_noise_is_at_the_ratio_drawn():
-    loud = Conditions(colour=0, reverberation=0.05, noise=(10, 10), level=(-20, -20))
+    loud = Conditions(color=0, reverberation=0.05, noise=(10, 10), level=(-20, -20))
     with_noise, without = recorded(spoken(), loud), recorded(spoken(), QUIET)
     scale = np.dot(with_noise, without) / np.dot(without, without)
     noise = with_noise - scale * without

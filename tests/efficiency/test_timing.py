@@ -45,7 +45,7 @@ def test_pairing_takes_out_a_drift_that_times_alone_cannot_survive():
     ratio = estimates.paired_ratio(times, "fast", "slow")
     assert ratio.median == pytest.approx(0.9 * 1.05)
     assert ratio.high - ratio.low < 1e-9
-    assert estimates.summarise(times)["slow"].withheld
+    assert estimates.summarize(times)["slow"].withheld
 
 
 def test_sleeping_callables_are_timed_in_seconds():

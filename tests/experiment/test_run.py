@@ -89,7 +89,7 @@ def test_units_of_a_model_are_computed_once_and_shared(tmp_path, monkeypatch):
     (path,) = found
     assert load_checkpoint(path).key == "synthetic/multi+aux-3"
     assert read_header(path)["units"] == "synthetic/hubert-3 encoder.0.1"
-    monkeypatch.setattr(train, "_labeller", lambda *_: pytest.fail("units computed twice"))
+    monkeypatch.setattr(train, "_labeler", lambda *_: pytest.fail("units computed twice"))
     train.train_all(material, size, ["multi+aux"], [3], tmp_path / "b" / "models", progress=False)
 
 

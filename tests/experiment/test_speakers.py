@@ -8,7 +8,7 @@ import torch
 from multires.corpus.utterance import SAMPLE_RATE, Segment, Utterance
 from multires.errors import MultiresError
 from multires.experiment import speakers
-from multires.experiment.analysis import SCORE_COLUMNS, analyse
+from multires.experiment.analysis import SCORE_COLUMNS, analyze
 from multires.experiment.plan import CONDITIONS, PLAN, REFERENCES
 from multires.models.layers import Layer, LayeredModel, LayerOutputs
 
@@ -168,7 +168,7 @@ def log() -> pd.DataFrame:
 
 
 def test_scores_go_through_the_whole_analysis(table):
-    found = analyse(copies(table), log())
+    found = analyze(copies(table), log())
     assert found.claims["verdict"].tolist() == ["supports", "supports"]
     assert found.learned["carries"].all()
     places = found.chosen.set_index(["outcome", "condition"])
@@ -187,7 +187,7 @@ def test_a_model_without_gain_leaves_nothing_to_attribute(table):
     hubert = flat[flat["condition"] == "hubert"]
     for name in ("mono+aux", "multi+aux"):
         flat.loc[flat["condition"] == name, "correct"] = hubert["correct"].to_numpy()
-    found = analyse(flat, log())
+    found = analyze(flat, log())
     assert found.claims["verdict"].tolist() == ["nothing to attribute at this scale", "supports"]
 
 
@@ -201,11 +201,11 @@ def test_a_model_without_gain_leaves_nothing_to_attribute(table):
 )  # fmt: skip
 def test_incomplete_scores_are_refused(table, change, words):
     with pytest.raises(MultiresError, match=words):
-        analyse(change(copies(table)), log())
+        analyze(change(copies(table)), log())
 
 
 def test_a_seed_that_one_condition_lacks_is_left_out(table):
     scores = copies(table)
     more = scores[scores["condition"].eq("mono") & scores["seed"].eq(0)].assign(seed=7)
-    found = analyse(pd.concat([scores, more], ignore_index=True), log())
+    found = analyze(pd.concat([scores, more], ignore_index=True), log())
     assert set(found.effects["left_out"]) == {1}

@@ -29,11 +29,11 @@ def test_scores_are_those_of_the_units_that_training_predicts(speech):
     model = load_model("untrained/hubert-small")
     table = compare_layers(model, train, held_out, layers=["conv", "encoder.0.2"], units=[8], progress=False)
     found = table[table["measure"] == "pnmi"].set_index("layer")["value"]
-    labeller = layer_units(train, model, "encoder.0.2", 8, seed=0, progress=False)
+    labeler = layer_units(train, model, "encoder.0.2", 8, seed=0, progress=False)
     units, phones = [], []
     for utterance in held_out:
         with torch.inference_mode():
-            mine = labeller.quantizer(labeller.features(torch.from_numpy(utterance.audio))).numpy()
+            mine = labeler.quantizer(labeler.features(torch.from_numpy(utterance.audio))).numpy()
         for frame, unit in enumerate(mine):
             center = 0.02 * frame + 0.0125
             inside = [phone.label for phone in utterance.phones if phone.start <= center < phone.end]

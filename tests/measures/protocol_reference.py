@@ -1,4 +1,4 @@
-"""Brute-force CCA scores from raw rows, everything recomputed for each regulariser: what tests and benchmarks compare to.
+"""Brute-force CCA scores from raw rows, everything recomputed for each regularizer: what tests and benchmarks compare to.
 
 `public_score` follows the protocol of Pasad et al. as their code runs it; the others are the textbook definitions.
 """

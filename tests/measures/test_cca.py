@@ -31,7 +31,7 @@ def views(n=1200, dim_x=14, dim_y=9, shared=4, noise=0.7, seed=0):
     return x, y @ rng.normal(size=(dim_y, dim_y)) - 1
 
 
-def labelled(n=1300, dim=20, labels=12, seed=0):
+def labeled(n=1300, dim=20, labels=12, seed=0):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, labels, n)
     return rng.normal(size=(n, dim)) + 0.8 * rng.normal(size=(labels, dim))[y] + 2, y
@@ -56,7 +56,7 @@ def test_layerwise_analysis_is_the_public_protocol(dim_x, dim_y, weights_from):
 
 
 def test_layerwise_analysis_of_labels_is_the_public_protocol_but_for_rounding_noise():
-    x, labels = labelled()
+    x, labels = labeled()
     one_hot = np.eye(12)[labels]
     model = CCA("layerwise-analysis").fit(x, labels)
     arguments = (x, one_hot, assign_folds(len(x), strata=labels), choose_trials(3, 10), model._pairs)
@@ -76,10 +76,10 @@ def test_layerwise_analysis_of_labels_is_the_public_protocol_but_for_rounding_no
 
 def test_public_score_depends_on_signs_only_through_means():
     """What the docstring of `CCA` says of signs: they matter where columns have means, and not otherwise."""
-    for centred in (False, True):
+    for centered in (False, True):
         x, y = views()
         folds = assign_folds(len(x))
-        if centred:
+        if centered:
             for rows in (folds == f for f in range(10)):
                 x[rows] -= x[rows].mean(0)
                 y[rows] -= y[rows].mean(0)
@@ -90,7 +90,7 @@ def test_public_score_depends_on_signs_only_through_means():
                 lambda *a, signs=signs: reference.public_train(*a, signs=signs), reference.public_score,
             )  # fmt: skip
             apart = np.abs(found - model.result_.trial_scores).max()
-            assert apart < 1e-8 if centred else apart < 0.05
+            assert apart < 1e-8 if centered else apart < 0.05
 
 
 @pytest.mark.parametrize(("dim_x", "dim_y"), [(14, 9), (9, 14)])
@@ -192,11 +192,11 @@ def test_independent_views_score_chance():
         squares.append((in_sample(x, y).directions.correlations ** 2).sum())
         scores.append(cca_score(x, y, variant="mean", baseline=False).score)
     assert np.mean(squares) == pytest.approx(p * q / (n - 1), rel=0.1), "expectation of Pillai's trace"
-    assert abs(np.mean(scores)) < 4 * np.std(scores) / np.sqrt(20), "held-out scores centre on 0"
+    assert abs(np.mean(scores)) < 4 * np.std(scores) / np.sqrt(20), "held-out scores center on 0"
 
 
 def test_mean_score_of_labels_counts_as_many_directions_as_there_are():
-    x, labels = labelled(labels=5)
+    x, labels = labeled(labels=5)
     assert len(CCA("mean").fit(x, labels).result_.trials[0].correlations) == 4
 
 
@@ -226,7 +226,7 @@ def test_mean_score_is_invariant_to_invertible_maps_and_symmetric(seed):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_labels_stand_for_their_one_hot_matrix(variant):
-    x, labels = labelled()
+    x, labels = labeled()
     words = np.array([f"w{label:02d}" for label in labels])
     by_label = CCA(variant).fit(x, words)
     by_matrix = CCA(variant).fit(x, np.eye(12)[labels], strata=labels)
@@ -235,7 +235,7 @@ def test_labels_stand_for_their_one_hot_matrix(variant):
 
 
 def test_several_views_share_x_and_give_what_each_gives_alone():
-    x, labels = labelled()
+    x, labels = labeled()
     other = views(n=len(x))[1]
     together = cca_scores(x, {"word": labels, "other": other}, seed=2)
     assert set(together) == {"word", "other"}
@@ -247,7 +247,7 @@ def test_several_views_share_x_and_give_what_each_gives_alone():
 
 @pytest.mark.parametrize("variant", ["pwcca", "layerwise-analysis"])
 def test_statistics_of_fold_and_speaker_cells_give_what_arrays_give(variant):
-    x, labels = labelled()
+    x, labels = labeled()
     speakers = np.arange(len(x)) % 24
     expected = cca_score(x, labels, variant=variant, groups=speakers, replicates=50)
     folds = assign_folds(len(x), groups=speakers)
@@ -327,7 +327,7 @@ def test_too_few_clusters_give_no_interval():
 
 
 def test_groups_stay_on_one_side():
-    """Where a group is recognisable from x and y alike, splitting it inflates the score."""
+    """Where a group is recognizable from x and y alike, splitting it inflates the score."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(60), 20)
     marks_x, marks_y = rng.normal(size=(60, 5)), rng.normal(size=(60, 5))
@@ -341,7 +341,7 @@ def test_score_of_new_rows():
     model = CCA().fit(x[:2000], y[:2000])
     assert model.score(x[2000:], y[2000:]) == pytest.approx(model.score(), abs=0.05)
     assert clone(model).get_params() == model.get_params()
-    x, labels = labelled()
+    x, labels = labeled()
     model = CCA("layerwise-analysis").fit(x, labels)
     assert abs(model.score(x, labels) - model.score()) < 0.1
     with pytest.raises(MultiresError, match="labels that were not fitted"):
@@ -414,7 +414,7 @@ def test_values_that_are_not_finite_are_named(bad, side):
 
 
 def test_labels_seen_once_and_missing_from_a_part_are_fine():
-    x, labels = labelled()
+    x, labels = labeled()
     labels = np.where(np.arange(len(x)) < 3, 100 + np.arange(len(x)), labels)
     for variant in VARIANTS:
         assert np.isfinite(cca_score(x, labels, variant=variant).score)

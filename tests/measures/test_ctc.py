@@ -61,7 +61,7 @@ def test_greedy_decoding_inverts_spelling_with_blanks(labels):
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=10))
-def test_ctc_needs_a_blank_between_equal_neighbours(labels):
+def test_ctc_needs_a_blank_between_equal_neighbors(labels):
     target = torch.tensor(labels)
     needed = ctc._ctc_length(target)
 

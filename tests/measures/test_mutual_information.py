@@ -35,7 +35,7 @@ def test_figures_are_those_of_scikit_learn():
     entropy = mutual_info_score(LABELS, LABELS) / np.log(2)
     assert result.bits == pytest.approx(bits, abs=1e-10)
     assert result.label_entropy == pytest.approx(entropy, abs=1e-10)
-    assert result.score == result.normalised == pytest.approx(bits / entropy, abs=1e-10)
+    assert result.score == result.normalized == pytest.approx(bits / entropy, abs=1e-10)
     assert result.adjusted == pytest.approx(adjusted_mutual_info_score(LABELS, clusters), abs=1e-10)
     purity = sum(np.bincount(LABELS[clusters == c]).max() for c in set(clusters.tolist())) / len(LABELS)
     assert result.purity == pytest.approx(purity)
@@ -46,7 +46,7 @@ def test_separate_clusters_tell_everything():
     x = 100.0 * np.eye(8)[labels] + np.random.default_rng(0).normal(size=(400, 8))
     result = mutual_information(x, x, labels, n_clusters=8)
     assert result.bits == pytest.approx(3)
-    assert result.normalised == result.purity == pytest.approx(1)
+    assert result.normalized == result.purity == pytest.approx(1)
     assert result.adjusted == pytest.approx(1)
 
 
@@ -149,7 +149,7 @@ def in_pieces(x, sizes):
 @pytest.mark.parametrize("dim", [32, 100])
 @pytest.mark.parametrize("lost", [0, 6])
 def test_rows_in_pieces_give_the_clusters_of_all_rows(monkeypatch, dim, lost):
-    """Also where centres lose all their rows, and start again from the rows that are farthest away."""
+    """Also where centers lose all their rows, and start again from the rows that are farthest away."""
     seed_centers = kmeans._seed_centers
 
     def some_far_away(*arguments):
@@ -186,7 +186,7 @@ def test_what_pieces_cannot_do_is_said():
         fit_kmeans(in_pieces(spoiled, [1_000, 1_000]), 10, name="middle")
 
 
-def test_prediction_is_the_nearest_centre():
+def test_prediction_is_the_nearest_center():
     model = fit_kmeans(TRAIN, 30)
     centers = model.centers.numpy() + model.origin
     distances = ((EVALUATION[:, None] - centers) ** 2).sum(-1)

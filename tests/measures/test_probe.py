@@ -13,10 +13,10 @@ from multires.measures.probe import linear_probe, weighted_sum_probe
 
 def gaussians(classes=8, dim=12, n=1500, distance=1.0, seed=0):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(classes, dim)) * distance
+    centers = rng.normal(size=(classes, dim)) * distance
     mixing = rng.normal(size=(dim, dim)) * 0.8 ** np.arange(dim)[:, None]
     y = rng.integers(0, classes, n)
-    return (centres[y] + rng.normal(size=(n, dim))) @ mixing, y
+    return (centers[y] + rng.normal(size=(n, dim))) @ mixing, y
 
 
 @pytest.mark.parametrize("decay", [1e-2, 1e-4])

@@ -59,8 +59,8 @@ def test_an_offset_of_a_million_costs_no_precision():
     for rows in np.split(np.arange(200), 8):
         statistics.update(X[rows] + 1e6, Y[rows] * 1e-6)
     moments = statistics.pool([0])
-    centred = X - X.mean(0)
-    np.testing.assert_allclose(moments.xx, centred.T @ centred, rtol=1e-7, atol=1e-7)
+    centered = X - X.mean(0)
+    np.testing.assert_allclose(moments.xx, centered.T @ centered, rtol=1e-7, atol=1e-7)
 
 
 def test_save_and_load(tmp_path):

@@ -14,7 +14,7 @@ from multires.errors import MultiresError
 from multires.models import build_model, load_model, save_model
 from multires.models.describe import describe_model
 from multires.models.registry import shipped
-from multires.models.wrappers import bundle_licence
+from multires.models.wrappers import bundle_license
 
 
 def test_a_shipped_model():
@@ -23,7 +23,7 @@ def test_a_shipped_model():
     assert "use_single_prediction false" in found.facts["evidence"]
     digest = hashlib.sha256(shipped()["librispeech/multi+aux-0"].read_bytes()).hexdigest()
     assert found.facts["digest"] == f"sha256:{digest} (of the file)"
-    assert found.facts["licence"].startswith("MIT")
+    assert found.facts["license"].startswith("MIT")
     layers = found.layers.set_index("layer")
     assert layers["frame_period_ms"]["middle.0"] == "40"
     assert layers["first_center_ms"].tolist()[0] == "12.5"
@@ -33,7 +33,7 @@ def test_a_file_of_one_s_own(tmp_path):
     path = save_model(build_model("hubert", "small"), tmp_path / "x.safetensors")
     found = describe_model(str(path))
     assert (found.facts["trained"], found.facts["cell"]) == ("no, random weights", "hubert (untrained)")
-    assert found.facts["licence"] == "unknown"
+    assert found.facts["license"] == "unknown"
     assert found.facts["receptive field"] == "25 ms (400 samples)"
     assert found.facts["parameters"].startswith(
         f"{sum(p.numel() for p in build_model('hubert', 'small').parameters()):,}"
@@ -90,7 +90,7 @@ def test_a_folder_of_transformers(tmp_path):
     found = describe_model(f"transformers:{tmp_path}")
     digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     assert found.facts["digest"] == f"sha256:{digest} (of the file)"
-    assert found.facts["licence"] == "apache-2.0, as its README says"
+    assert found.facts["license"] == "apache-2.0, as its README says"
     assert found.facts["parameters"] == f"{sum(p.numel() for p in model.parameters()):,}"
     assert found.facts["receptive field"] == "25 ms (400 samples)"
     assert found.layers["layer"].tolist() == ["conv", "encoder.0.0", "encoder.0.1"]
@@ -105,10 +105,10 @@ def test_a_bundle_of_torchaudio(monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(type(torchaudio.pipelines.HUBERT_BASE), "get_model", lambda self, dl_kwargs: small)
     facts = describe_model("torchaudio:HUBERT_BASE").facts
-    assert facts["licence"] == "MIT, as torchaudio's documentation says"
+    assert facts["license"] == "MIT, as torchaudio's documentation says"
     assert facts["receptive field"] == "25 ms (400 samples)"
     assert facts["digest"].endswith("(of the weights)")
-    assert bundle_licence("VOXPOPULI_ASR_BASE_10K_EN") == "CC BY-NC 4.0, as torchaudio's documentation says"
+    assert bundle_license("VOXPOPULI_ASR_BASE_10K_EN") == "CC BY-NC 4.0, as torchaudio's documentation says"
 
 
 def test_a_file_of_fairseq_and_what_s3prl_makes_of_it(narrow, tmp_path):

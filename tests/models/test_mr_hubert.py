@@ -187,8 +187,8 @@ def test_impossible_configurations_name_the_field(change, named):
 
 
 def test_unknown_configuration_is_refused():
-    with pytest.raises(MultiresError, match="colour"):
-        ModelConfig.from_dict({**preset("multi", "small").to_dict(), "colour": 1})
+    with pytest.raises(MultiresError, match="color"):
+        ModelConfig.from_dict({**preset("multi", "small").to_dict(), "color": 1})
     with pytest.raises(MultiresError, match="width"):
         ModelConfig.from_dict({"heads": 2})
 

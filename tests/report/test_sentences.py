@@ -137,7 +137,7 @@ def test_probes_name_best_layer_baselines_and_what_is_missing():
         "word: layer 1 of the 20 ms control at 0.60 [0.59, 0.62] (log-mel 0.40; most frequent label 0.15; n = 1,234)"
         in text
     )
-    assert "too little labelled speech to probe phone or speaker" in text
+    assert "too little labeled speech to probe phone or speaker" in text
     assert "+0.030 for word" in sentences.weighted_sums(table)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multires.experiment.analysis import analyse
+from multires.experiment.analysis import analyze
 from multires.experiment.tables import ExperimentTables, experiment_tables
 from multires.report.verdicts import (
     CONTRADICTS,
@@ -188,7 +188,7 @@ def test_an_outcome_supports_that_downsampling_brings_nothing_where_a_gain_of_in
 
 def test_the_verdicts_of_the_package_are_what_its_scores_give():
     for each in experiment_tables():
-        found = analyse(each.scores, each.training)
+        found = analyze(each.scores, each.training)
         pd.testing.assert_frame_equal(found.claims, each.claims)
         pd.testing.assert_frame_equal(found.effects, each.effects)
         verdicts = summary(judge_experiment(each)).set_index("claim")["verdict"]

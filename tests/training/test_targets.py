@@ -73,11 +73,11 @@ def test_cepstral_units_give_each_frame_one_label_and_repeat(corpus, context):
     assert first.fingerprint == second.fingerprint
 
 
-def test_other_speech_is_labelled_by_the_same_centroids(corpus):
+def test_other_speech_is_labeled_by_the_same_centroids(corpus):
     speech = load_speech(corpus, ["train"], progress=False)
     other = load_speech(corpus, ["train", "other"], progress=False)
-    labeller = cepstral_units(speech, 8, seed=1, progress=False)
-    ours, theirs = labeller(speech, progress=False), labeller(other, progress=False)
+    labeler = cepstral_units(speech, 8, seed=1, progress=False)
+    ours, theirs = labeler(speech, progress=False), labeler(other, progress=False)
     assert torch.equal(theirs.labels[: len(ours.labels)], ours.labels)
     assert ours.fingerprint != theirs.fingerprint
 

@@ -32,12 +32,12 @@ def cca_comparisons(run: Run, *, group_by: str = "segment", word_vectors: str = 
 
 
 def mi_comparisons(run: Run) -> Result:
-    """As `cca_comparisons`, for the normalised mutual information with phones and words."""
+    """As `cca_comparisons`, for the normalized mutual information with phones and words."""
     replicates = stages.mutual_information_replicates(run)
 
     def compute() -> pd.DataFrame:
         table = replicates.table
-        layers = table["measure"].isin(["normalised", stages.REPLICATE]) & ~table["model"].isin(ACOUSTIC)
+        layers = table["measure"].isin(["normalized", stages.REPLICATE]) & ~table["model"].isin(ACOUSTIC)
         return compare(table[layers].assign(window=float("nan")))
 
     parameters = {"control": CONTROL, "replicates": replicates.source["key"]}

@@ -29,7 +29,7 @@ PHONES_A_SECOND, WORDS_A_SECOND = 9.9, 2.7
 PHONES = 39
 
 _FAIRSEQ_COPIES = 3
-"""A published checkpoint holds the optimiser's two moments beside each parameter."""
+"""A published checkpoint holds the optimizer's two moments beside each parameter."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ STAGES = ("cca", "mutual_information", "probes")
 
 SETTINGS: dict[str, Any] = {
     "views": ("mel", "conv", "phone", "word", "part_of_speech"),
-    "regularisers": 2,  # all six give scores within 2e-8 of these
+    "regularizers": 2,  # all six give scores within 2e-8 of these
 }
 """Fields of the profile librispeech that the table replaces; the view ``layer`` would need a second model."""
 

@@ -35,7 +35,7 @@ class ModelStatistics:
     fold_of_cell, unit_of_cell, trials
         As in `Plan`.
     seed
-        Of regularisers and bootstrap.
+        Of regularizers and bootstrap.
     done
         Utterances that are counted.
     """

@@ -80,7 +80,7 @@ def large_run(
             layers += 1
             vectors += sum(4 * layer.dim * count for unit, count in counts.items() if serves(layer, unit))
             statistics += 8 * _FOLDS * layer.dim * (layer.dim + PHONES + words)
-    checkpoints = 12.0 * sum(parameter_count(config) for config in configs)  # as published: with the optimiser's state
+    checkpoints = 12.0 * sum(parameter_count(config) for config in configs)  # as published: with the optimizer's state
     shards = seconds / SHARD_SECONDS
     rows = [
         ("checkpoints", f"{len(configs)}, {layers} layers", "every published MR-HuBERT in `multires models`"),

@@ -26,7 +26,7 @@ END_TOLERANCE = 0.05
 """Seconds that an alignment may run past the audio, since aligners round to their frames; the excess is cut."""
 
 OVERLAP_TOLERANCE = 0.001
-"""Seconds by which neighbours may overlap through rounding; the later one is made to start where the earlier ends."""
+"""Seconds by which neighbors may overlap through rounding; the later one is made to start where the earlier ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _chosen(path: Path, tiers: Sequence[Tier]) -> tuple[Tier | None, Tier | None
         speaker: None
         for by_speaker in found.values()
         for speaker, ranked in by_speaker.items()
-        if any(_labelled(tier) for _, tier in ranked)
+        if any(_labeled(tier) for _, tier in ranked)
     }
     if len(speaking) > 1:
         listed = ", ".join(repr(speaker[:40]) for speaker in list(speaking)[:8])
@@ -143,16 +143,16 @@ def _chosen(path: Path, tiers: Sequence[Tier]) -> tuple[Tier | None, Tier | None
         ranked = [
             entry for speaker, entries in by_speaker.items() if not speaking or speaker in speaking for entry in entries
         ]
-        full = [entry for entry in ranked if _labelled(entry[1])] or ranked
+        full = [entry for entry in ranked if _labeled(entry[1])] or ranked
         first = min((rank for rank, _ in full), default=0)
         best = [tier for rank, tier in full if rank == first]
-        if len(best) > 1 and _labelled(best[0]):
+        if len(best) > 1 and _labeled(best[0]):
             raise BadFile(path, f"has {len(best)} tiers that are named {best[0].name[:40]!r}: keep one of them")
         chosen.append(best[0] if best else None)
     return chosen[0], chosen[1]
 
 
-def _labelled(tier: Tier) -> bool:
+def _labeled(tier: Tier) -> bool:
     return any(label for *_, label in tier.intervals)
 
 
@@ -166,7 +166,7 @@ def _alignment(
 ) -> Alignment:
     """Checked intervals with labels in this package's forms; with `keep_words`, bad phones cost the phones only."""
     problems = []
-    spoken = labelled = None
+    spoken = labeled = None
     if words is None:
         problems.append("has no tier of words")
     else:
@@ -179,14 +179,14 @@ def _alignment(
         problems.append("has no tier of phones")
     else:
         try:
-            labelled = _phones(path, phones, duration)
+            labeled = _phones(path, phones, duration)
         except BadFile as error:
             if not keep_words:
                 raise
             problems.append(f"is used for its words only: {error.reason}")
         except _Unknown as error:
             problems.append(f"has phones that are not ARPAbet: {error}")
-    return Alignment(spoken, labelled, tuple(problems))
+    return Alignment(spoken, labeled, tuple(problems))
 
 
 class _Unknown(Exception):

@@ -1,4 +1,4 @@
-"""Recording conditions: a microphone's colour, a room, noise and level, all drawn from a generator."""
+"""Recording conditions: a microphone's color, a room, noise and level, all drawn from a generator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Conditions:
 
     Attributes
     ----------
-    colour
+    color
         Standard deviation, in decibels, of a microphone's response around flat.
     reverberation
         Longest reverberation time, seconds.
@@ -26,7 +26,7 @@ class Conditions:
         Lowest and highest level of the speech, decibels below full scale.
     """
 
-    colour: float = 3.5
+    color: float = 3.5
     reverberation: float = 0.4
     noise: tuple[float, float] = (10.0, 40.0)
     level: tuple[float, float] = (-32.0, -18.0)
@@ -34,11 +34,11 @@ class Conditions:
 
 def microphone(rng: np.random.Generator, conditions: Conditions) -> np.ndarray:
     """A smooth random response in decibels at 12 frequencies spread evenly over the mel scale, shape (12,)."""
-    return rng.normal(0, conditions.colour, 12)
+    return rng.normal(0, conditions.color, 12)
 
 
 def record(speech: np.ndarray, response: np.ndarray, rng: np.random.Generator, conditions: Conditions) -> np.ndarray:
-    """Clean speech as a recording: coloured, in a room, with noise, at a level.
+    """Clean speech as a recording: colored, in a room, with noise, at a level.
 
     The direct sound keeps its place, so times stay true. The result stays within [-1, 1].
 

@@ -19,7 +19,7 @@ _BIT_RATES = {  # kbit/s of Layer III by the header's index, for MPEG 1 and for 
 _SAMPLE_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _SEARCH = 1 << 17
 _EMPTY_ID3 = b"ID3\x04\x00\x00\x00\x00\x00\x0a" + bytes(10)
-"""libsndfile recognises a stream that begins with a tag, and not each one that begins with a frame."""
+"""libsndfile recognizes a stream that begins with a tag, and not each one that begins with a frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def _shared(marks: list[tuple[str, int, int]], end: int, shortest: float) -> lis
 
 
 def _joined(pieces: list[tuple[str, int, int, int]], end: int, sample_rate: int) -> tuple[Segment, ...]:
-    """Pieces as segments that tile the time from 0 to `end`, with neighbouring silences made one."""
+    """Pieces as segments that tile the time from 0 to `end`, with neighboring silences made one."""
     whole: list[tuple[str, int, int]] = []
     if pieces and pieces[0][1] > 0:
         whole.append((SILENCE, 0, pieces[0][1]))

@@ -16,7 +16,7 @@ SILENCE = "sil"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A labelled stretch of time.
+    """A labeled stretch of time.
 
     Attributes
     ----------

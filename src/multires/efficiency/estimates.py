@@ -20,7 +20,7 @@ RATIO_TOLERANCE = 0.15
 """A ratio whose interval reaches further than this from its median, relative to it, is withheld."""
 
 TIME_TOLERANCE = 0.5
-"""The same for a time by itself, which drifts with the machine's load where a ratio of neighbours does not."""
+"""The same for a time by itself, which drifts with the machine's load where a ratio of neighbors does not."""
 
 LEAST_REPEATS = 4
 """Fewer repeats give no interval."""
@@ -52,7 +52,7 @@ class Estimate:
         return bool(self.note)
 
 
-def summarise(times: pd.DataFrame, *, seed: int = 0, tolerance: float = TIME_TOLERANCE) -> dict[str, Estimate]:
+def summarize(times: pd.DataFrame, *, seed: int = 0, tolerance: float = TIME_TOLERANCE) -> dict[str, Estimate]:
     """The median time of each name with its interval; withheld where it is too wide."""
     return {
         str(name): estimate(group["seconds"].to_numpy(), seed=seed, tolerance=tolerance)

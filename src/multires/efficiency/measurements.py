@@ -73,7 +73,7 @@ def _latency(
             calls = {name: bench.call(model, seconds, batch) for name, model in models.items()}
             times = bench.time(calls, setting.repeats, setting.seconds)
             _latency_rows(bench, times, seconds, batch)
-            for name, found in estimates.summarise(times, seed=bench.seed).items():
+            for name, found in estimates.summarize(times, seed=bench.seed).items():
                 at = {"duration": seconds, "batch": batch}
                 audio = batch * seconds
                 bench.add_estimate(
@@ -92,7 +92,7 @@ def _latency_rows(bench: Bench, times: pd.DataFrame, seconds: float, batch: int)
     at = {"duration": seconds, "batch": batch}
     for name, repeat, took in times.itertuples(index=False):
         bench.add(name, "latency_sample", took, trial=repeat, unit="s", source="measured", **at)
-    for name, found in estimates.summarise(times, seed=bench.seed).items():
+    for name, found in estimates.summarize(times, seed=bench.seed).items():
         bench.add_estimate(name, "latency", found, unit="s", **at)
         for against in ("mono", "hubert"):
             if against != name:
@@ -233,7 +233,7 @@ def _others(bench: Bench, configs: Mapping[str, ModelConfig], models: Mapping[st
         samples = times[times["name"] == name]
         for repeat, took in zip(samples["repeat"], samples["seconds"], strict=True):
             bench.add(name, "latency_sample", took, trial=repeat, unit="s", source="measured", **at)
-        bench.add_estimate(name, "latency", estimates.summarise(times, seed=bench.seed)[name], unit="s", **at)
+        bench.add_estimate(name, "latency", estimates.summarize(times, seed=bench.seed)[name], unit="s", **at)
         for against in ("mono", "hubert"):
             ratio = estimates.paired_ratio(times, name, against, seed=bench.seed)
             bench.add_estimate(name, "ratio", ratio, view=against, unit="ratio", **at)
@@ -245,7 +245,7 @@ def _training(bench: Bench, models: Mapping[str, MultiResHubert]) -> None:
     steps = {name: training_step(model, bench.waveforms(seconds), seed=bench.seed) for name, model in models.items()}
     times = bench.time(steps, bench.setting.fewer)
     at = {"duration": seconds, "batch": 1}
-    for name, found in estimates.summarise(times, seed=bench.seed).items():
+    for name, found in estimates.summarize(times, seed=bench.seed).items():
         bench.add_estimate(name, "training_step", found, unit="s", **at)
         for against in ("mono", "hubert"):
             if against != name:

@@ -41,7 +41,7 @@ def time_interleaved(
     seconds
         Go on after `repeats` rounds until this much time is spent: the stopping rule never looks at the results.
     device
-        ``cpu``, or a CUDA device, whose own events are read after synchronisation.
+        ``cpu``, or a CUDA device, whose own events are read after synchronization.
     clock
         Another way to time; for tests.
 
@@ -101,7 +101,7 @@ def time_modules(
 ) -> dict[str, float]:
     """Seconds spent within each named submodule during one call; the modules must not contain one another.
 
-    On a GPU the device's events are read after one synchronisation at the end, so that nothing waits in between.
+    On a GPU the device's events are read after one synchronization at the end, so that nothing waits in between.
     """
     cuda = device.startswith("cuda")
     marks: dict[str, list[object]] = {name: [] for name in names}

@@ -13,7 +13,7 @@ from multires.models.mr_hubert import MultiResHubert
 def training_step(model: MultiResHubert, waveforms: torch.Tensor, *, seed: int = 0) -> Callable[[], object]:
     """One step of masked unit prediction at every resolution that has a head, with random units and half the frames masked.
 
-    The update is plain gradient descent: what an optimiser does beside it costs every model the same.
+    The update is plain gradient descent: what an optimizer does beside it costs every model the same.
     """
     config = model.config
     generator = torch.Generator().manual_seed(seed)

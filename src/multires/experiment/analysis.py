@@ -52,7 +52,7 @@ class Analysis:
     claims: pd.DataFrame
 
 
-def analyse(scores: pd.DataFrame, training: pd.DataFrame, plan: Plan = PLAN) -> Analysis:
+def analyze(scores: pd.DataFrame, training: pd.DataFrame, plan: Plan = PLAN) -> Analysis:
     """Apply the plan to the scores of all models.
 
     Parameters

@@ -17,7 +17,7 @@ from multires.models.mr_hubert import MultiResHubert
 from multires.runtime.storage import making, replace_file
 from multires.training.front_end import keep_frames, local_frames
 from multires.training.speech import Speech
-from multires.training.targets import Labeller, Units
+from multires.training.targets import Labeler, Units
 
 PARTS = ("train", "held_out")
 
@@ -30,9 +30,9 @@ class Material:
     held_out: Speech
     units: Mapping[str, tuple[Units, Units]] = field(default_factory=dict)
 
-    def labelled(self, labeller: Labeller, progress: bool) -> tuple[Units, Units]:
+    def labeled(self, labeler: Labeler, progress: bool) -> tuple[Units, Units]:
         """Units of the training and held-out speech, from the same centroids."""
-        return labeller(self.speech, progress=progress), labeller(self.held_out, progress=progress)
+        return labeler(self.speech, progress=progress), labeler(self.held_out, progress=progress)
 
 
 def save_speech(material: Material, config: ModelConfig, folder: Path, *, progress: bool = True) -> None:

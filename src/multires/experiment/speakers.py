@@ -94,7 +94,7 @@ def score_model(
     plan: Plan = PLAN,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Scores of one model on every outcome, in the form that `multires.experiment.analysis.analyse` takes.
+    """Scores of one model on every outcome, in the form that `multires.experiment.analysis.analyze` takes.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from multires.errors import MultiresError
-from multires.experiment.analysis import analyse
+from multires.experiment.analysis import analyze
 from multires.experiment.plan import CONDITIONS, PLAN
 from multires.results import read_table, write_table
 
@@ -141,7 +141,7 @@ def write_tables(scores: pd.DataFrame, training: pd.DataFrame, folder: Path, sou
     pathlib.Path
         `folder`.
     """
-    found = analyse(scores, training)
+    found = analyze(scores, training)
     tables = (scores, training, found.effects, found.learned, found.chosen, found.claims)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in zip(TABLES, tables, strict=True):

@@ -32,7 +32,7 @@ from multires.training.distributed import Processes
 from multires.training.pretrain import pretrain
 from multires.training.recipe import Recipe
 from multires.training.speech import Speech, load_speech
-from multires.training.targets import Labeller, Units, cepstral_units, layer_units
+from multires.training.targets import Labeler, Units, cepstral_units, layer_units
 from multires.training.warm_start import warm_start
 
 
@@ -140,12 +140,12 @@ def prepare_units(material: Material, size: Size, folder: Path, progress: bool) 
         kept = load_units(name, folder)
         if kept is not None and kept[1] == [material.speech.fingerprint, material.held_out.fingerprint]:
             return kept[0]
-        found = material.labelled(_labeller(material.speech, size, progress), progress)
+        found = material.labeled(_labeler(material.speech, size, progress), progress)
         save_units(name, found, material, folder)
     return found
 
 
-def _labeller(speech: Speech, size: Size, progress: bool) -> Labeller:
+def _labeler(speech: Speech, size: Size, progress: bool) -> Labeler:
     targets, recipe = size.targets, size.recipe
     if targets.model == "mfcc":
         return cepstral_units(speech, recipe.classes, seed=0, context=recipe.context, progress=progress)

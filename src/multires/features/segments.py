@@ -41,7 +41,7 @@ def segment_table(corpus: Corpus, *, frames: int, seed: int) -> pd.DataFrame:
     pandas.DataFrame
         A row a segment, utterances in corpus order, with columns unit, utterance, speaker, split, label, start, end
         (seconds), word (the word a phone or frame is in), part_of_speech and semantic_class (of that word). The label
-        of an utterance is its speaker, that of a frame the phone at its centre. Unknown entries are empty strings.
+        of an utterance is its speaker, that of a frame the phone at its center. Unknown entries are empty strings.
     """
     tags = corpus.parts_of_speech
     total = {split: sum(u.duration for u in corpus if u.split == split) for split in corpus.splits}
@@ -98,9 +98,9 @@ def _segments(
         yield "word", word.label, word.start, word.end, word.label
     for column, period in enumerate(reversed(FRAME_PERIODS)):
         for starts in windows:
-            start, centre = starts[column], starts[column] + period / 2
+            start, center = starts[column], starts[column] + period / 2
             unit = f"frame{round(period * 1000)}"
-            yield unit, _label_at(phones, centre), start, start + period, _label_at(words, centre)
+            yield unit, _label_at(phones, center), start, start + period, _label_at(words, center)
 
 
 def _label_at(segments: Sequence[Segment], time: float) -> str:

@@ -162,7 +162,7 @@ class FeatureStore:
             ) from error
 
     def dataset(self, unit: str, layers: Iterable[str]) -> xr.Dataset:
-        """Several layers of one unit as a labelled dataset: dimensions segment and, for each width, dim."""
+        """Several layers of one unit as a labeled dataset: dimensions segment and, for each width, dim."""
         labels = self.labels(unit)
         variables = {}
         for layer in layers:

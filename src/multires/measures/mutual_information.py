@@ -33,7 +33,7 @@ class MIRun:
     corrected
         The same minus its first-order bias: Miller (1955), ``(K_cl - K_c - K_l + 1) / (2 n ln 2)`` bits, with the
         numbers of clusters, labels and pairs that occur. May be slightly negative.
-    normalised
+    normalized
         `bits` over the label entropy: the published measure. It grows with the number of labels per row even for
         unrelated labels; compare `adjusted` if labels are many.
     adjusted
@@ -47,7 +47,7 @@ class MIRun:
     seed: int
     bits: float
     corrected: float
-    normalised: float
+    normalized: float
     adjusted: float
     purity: float
     inertia: float
@@ -89,12 +89,12 @@ class MIResult:
     @property
     def score(self) -> float:
         """Normalized mutual information."""
-        return self._mean("normalised")
+        return self._mean("normalized")
 
     @property
-    def normalised(self) -> float:
+    def normalized(self) -> float:
         """Mutual information over label entropy."""
-        return self._mean("normalised")
+        return self._mean("normalized")
 
     @property
     def bits(self) -> float:
@@ -234,7 +234,7 @@ def _run(seed: int, units: np.ndarray, codes: np.ndarray, inertia: float) -> MIR
         seed=seed,
         bits=bits,
         corrected=float(bits - bias),
-        normalised=bits / entropy,
+        normalized=bits / entropy,
         adjusted=float(adjusted_mutual_info_score(codes, units)),
         purity=float(largest.sum() / len(codes)),
         inertia=inertia,
@@ -267,7 +267,7 @@ def _bootstrap(
     seed = runs[0].seed
     draws = draw_weights(len(names), replicates, seed)
     values = np.stack([_replicates(units, codes, cluster_of_row, draws) for units in partitions])
-    value = float(np.mean([run.normalised for run in runs]))
+    value = float(np.mean([run.normalized for run in runs]))
     return summarize(value, values.mean(axis=0), names, seed, level)
 
 

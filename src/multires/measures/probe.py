@@ -338,7 +338,7 @@ def _fit(
     start: _Linear | None = None,
     tolerance: float = _TOLERANCE,
 ) -> _Linear:
-    """Minimise mean cross-entropy + decay/2 * squared weights by L-BFGS.
+    """Minimize mean cross-entropy + decay/2 * squared weights by L-BFGS.
 
     The search runs in the principal axes of the (equally mixed) vectors, each coordinate scaled by the root of the
     curvature expected along it: the variance times a class's p (1 - p), for a p between the class's share and an even

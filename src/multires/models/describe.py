@@ -1,4 +1,4 @@
-"""A description of one model: layers, frame periods, receptive field, parameters, cell, digest and licence."""
+"""A description of one model: layers, frame periods, receptive field, parameters, cell, digest and license."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multires.models.loading import load_model
 from multires.models.mr_hubert import MultiResHubert
 from multires.models.registry import published, shipped
 from multires.models.stored import StoredFrames
-from multires.models.wrappers import bundle_licence
+from multires.models.wrappers import bundle_license
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Description:
     Attributes
     ----------
     facts
-        Text by name: description, trained, parameters, receptive field, cell and evidence, digest, licence.
+        Text by name: description, trained, parameters, receptive field, cell and evidence, digest, license.
     layers
         One row for each layer: name, label, block, frame_period_ms, first_center_ms, width.
     """
@@ -76,7 +76,7 @@ def describe_model(name: str, *, cache: str | Path | None = None) -> Description
         facts["cell"] = condition.cell if model.trained else f"{condition.architecture} (untrained)"
         facts["evidence"] = condition.evidence
     facts["digest"] = _digest(name, model, cache)
-    facts["licence"] = _licence(name)
+    facts["license"] = _license(name)
     rows = [
         {
             "layer": layer.name, "label": layer.label, "block": layer.block,
@@ -124,7 +124,7 @@ def _file(name: str, cache: str | Path | None) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _licence(name: str) -> str:
+def _license(name: str) -> str:
     """As the model's own files say, or its publisher for all of them."""
     if name in published():
         return "MIT, as fairseq's README says of its pre-trained models"
@@ -132,7 +132,7 @@ def _licence(name: str) -> str:
         return "MIT, this package's own"
     kind, _, place = name.partition(":")
     if kind == "torchaudio":
-        return bundle_licence(place) or "unknown"
+        return bundle_license(place) or "unknown"
     readme = Path(place).expanduser() / "README.md"
     if kind == "transformers" and readme.is_file():
         text = readme.read_text(encoding="utf-8", errors="replace")[:65_536]

@@ -79,9 +79,9 @@ def group_norm(
     count = (lengths * (channels // norm.num_groups)).to(grouped.dtype)[:, None, None]
     mean = grouped.sum(-1, keepdim=True) / count
     own = own.expand(batch, channels, time).reshape(batch, norm.num_groups, -1)
-    centred = (grouped - mean) * own
-    variance = centred.square().sum(-1, keepdim=True) / count
-    normalized = (centred * torch.rsqrt(variance + norm.eps)).reshape(batch, channels, time)
+    centered = (grouped - mean) * own
+    variance = centered.square().sum(-1, keepdim=True) / count
+    normalized = (centered * torch.rsqrt(variance + norm.eps)).reshape(batch, channels, time)
     return (normalized * norm.weight[:, None].float() + norm.bias[:, None].float()).to(x.dtype)
 
 

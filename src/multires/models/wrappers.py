@@ -58,8 +58,8 @@ def load_torchaudio(name: str) -> Hooked:
     return wrap_torchaudio(inner, normalize=normalize, key=f"torchaudio:{name}", description=f"{name} of torchaudio")
 
 
-def bundle_licence(name: str) -> str:
-    """The licence of a bundle's weights as torchaudio's documentation gives it; empty where it names none."""
+def bundle_license(name: str) -> str:
+    """The license of a bundle's weights as torchaudio's documentation gives it; empty where it names none."""
     import torchaudio
 
     text = " ".join((vars(torchaudio.pipelines)[name].__doc__ or "").split())

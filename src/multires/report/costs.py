@@ -55,7 +55,7 @@ def measured(table: pd.DataFrame) -> str:
     null = [row for row in _records(table[table["measure"] == "null_ratio"]) if not row["note"]]
     if null:
         widest = max(null, key=lambda row: row["high"] - row["low"])
-        text += f"A model against itself reads {_interval(widest)} at the noisiest duration: the grey band. "
+        text += f"A model against itself reads {_interval(widest)} at the noisiest duration: the gray band. "
     withheld = [row for row in rows if row["note"]]
     if withheld:
         text += (

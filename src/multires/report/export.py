@@ -219,9 +219,9 @@ def _alone(draw: Callable[..., Figure]) -> Draw:
 
 SECTIONS: dict[str, Section] = {
     "extraction": Section(
-        "Layers: spread and similarity of neighbours",
+        "Layers: spread and similarity of neighbors",
         {"extraction": _with_names(figures.extraction_summary)},
-        lambda table: layers_by_view(table, ["participation ratio", "neighbour similarity"]),
+        lambda table: layers_by_view(table, ["participation ratio", "neighbor similarity"]),
     ),
     "cca": Section(
         "CCA of every layer with every view",
@@ -238,7 +238,7 @@ SECTIONS: dict[str, Section] = {
     "mutual-information": Section(
         "Mutual information of clusters with phones and words",
         {"mutual-information": _with_names(figures.mi_by_layer)},
-        lambda table: layers_by_view(table, ["normalised", "adjusted"]),
+        lambda table: layers_by_view(table, ["normalized", "adjusted"]),
     ),
     "mi-clusters": Section(
         "Mutual information with phones by number of clusters",

@@ -256,7 +256,7 @@ def probes(table: pd.DataFrame) -> str:
             f"{best['high']:.2f}] ({beside}; most frequent label {majority.get(task, np.nan):.2f}; n = {best['n']:,.0f})"
         )
     missing = [task for task in ("phone", "word", "speaker") if task not in set(rows["view"])]
-    unseen = f" There is too little labelled speech to probe {' or '.join(missing)}." if missing else ""
+    unseen = f" There is too little labeled speech to probe {' or '.join(missing)}." if missing else ""
     if not parts:
         return f"{NO_SCORES}{unseen}"
     return f"In this run the best single layers are, for {'; '.join(parts)}.{unseen}{_untrained(table)}"
@@ -382,7 +382,7 @@ def published(effects: pd.DataFrame) -> str:
     Parameters
     ----------
     effects
-        What `multires.experiment.analysis.analyse` gives for their scores, conditions named by `PUBLISHED`.
+        What `multires.experiment.analysis.analyze` gives for their scores, conditions named by `PUBLISHED`.
     """
     names = {condition: f"`{key}` ({condition_name(condition)})" for key, condition in PUBLISHED.items()}
     parts = []

@@ -155,7 +155,7 @@ class _Training:
         if warm:
             self.model.load_state_dict(dict(warm), strict=False)
         self.model.to(self.device).train()
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             [
                 {"params": [p for p in self.model.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
                 {"params": [p for p in self.model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -201,14 +201,14 @@ class _Training:
         loss = recipe.feature_penalty * penalty * share
         for kind, weight in zip(found, (recipe.masked_weight, recipe.unmasked_weight), strict=False):
             loss = loss + weight * float(share > 0) * (kind[:, 1] * weights.to(kind.device)).sum() / frames
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         self.team.sum_gradients(self.model)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         rate = recipe.rate_at(self.step)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimiser.step()
+        self.optimizer.step()
         self._sums.append(totals)
         self.batch_seconds = batch.seconds
         self._seconds += batch.seconds
@@ -277,7 +277,7 @@ class _Training:
             return
         state = {
             "identity": self.identity, "step": self.step, "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "log": self.log, "sums": self._sums,
+            "optimizer": self.optimizer.state_dict(), "log": self.log, "sums": self._sums,
             "reduced": self.dtype is torch.bfloat16,
         }  # fmt: skip
         replace_file(path, lambda file: torch.save(state, file))
@@ -293,7 +293,8 @@ class _Training:
                 f"{path} belongs to another configuration, recipe, seed or corpus: delete it or move it"
             )
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        # Checkpoints of earlier versions spell the key in British English.
+        self.optimizer.load_state_dict(state["optimizer" if "optimizer" in state else "optimiser"])  # codespell:ignore
         self.step, self.log, self._sums = state["step"], state["log"], state["sums"]
         # A run keeps its precision on any machine; checkpoints of earlier versions do not hold it.
         self.dtype = torch.bfloat16 if state.get("reduced", self.dtype is torch.bfloat16) else torch.float32

@@ -114,7 +114,7 @@ def sampled_utterances(speech: Speech, seed: int) -> list[int]:
     return [i for i in range(len(speech.lengths)) if rng.random() < share] or [0]
 
 
-class Labeller:
+class Labeler:
     """Units for any speech: the nearest centroid of each frame's features.
 
     Parameters
@@ -155,7 +155,7 @@ class Labeller:
         return Units(labels.clone(), self.classes, self.source, digest)
 
 
-def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0, progress: bool = True) -> Labeller:
+def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0, progress: bool = True) -> Labeler:
     """Units of the first iteration, fitted to `speech`: k-means on MFCC with differences.
 
     Parameters
@@ -166,12 +166,12 @@ def cepstral_units(speech: Speech, classes: int, *, seed: int, context: int = 0,
     """
     cepstra = Cepstra(deltas=context == 0).to(speech.device)
     source = "MFCC" if context == 0 else f"MFCC of {2 * context + 1} frames"
-    return Labeller(lambda samples: stack(cepstra(samples[None])[0], context), speech, classes, seed, source, progress)
+    return Labeler(lambda samples: stack(cepstra(samples[None])[0], context), speech, classes, seed, source, progress)
 
 
 def layer_units(
     speech: Speech, model: LayeredModel, layer: str, classes: int, *, seed: int, progress: bool = True
-) -> Labeller:
+) -> Labeler:
     """Units fitted to `speech`: k-means on a 20 ms layer of another model, a later iteration or a teacher.
 
     If the layer's frames are centered elsewhere than the waveform encoder's, each frame takes the nearest one.
@@ -190,7 +190,7 @@ def layer_units(
     def features(samples: Float[Tensor, " samples"]) -> Float[Tensor, "frames dim"]:
         return on_waveform_frames(model(samples[None]).frames[layer][0], known[layer], len(samples))
 
-    return Labeller(features, speech, classes, seed, f"{without_folder(model.key)} {layer}", progress)
+    return Labeler(features, speech, classes, seed, f"{without_folder(model.key)} {layer}", progress)
 
 
 def without_folder(model: str) -> str:
@@ -216,7 +216,7 @@ def on_waveform_frames(
 
 
 def stack(x: Float[Tensor, "frames dim"], context: int) -> Float[Tensor, "frames stacked"]:
-    """Each frame with `context` neighbours on either side; the ends repeat."""
+    """Each frame with `context` neighbors on either side; the ends repeat."""
     if context == 0:
         return x
     at = torch.arange(len(x), device=x.device)

@@ -43,7 +43,7 @@ def _predict_cepstra(
     kept.to(device).train()
     cepstra = Cepstra(20, deltas=False).to(device)
     parameters = [*kept.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, weight_decay=0.0, betas=recipe.betas, eps=1e-6)
+    optimizer = torch.optim.AdamW(parameters, weight_decay=0.0, betas=recipe.betas, eps=1e-6)
     plan = replace(
         recipe, steps=recipe.warm_steps, learning_rate=recipe.warm_learning_rate, schedule="cosine", warmup=0.05
     )
@@ -59,12 +59,12 @@ def _predict_cepstra(
             features = model.waveform_encoder(waveforms, None)
             found = head(model.feature_norm(features)).float()
         loss = F.mse_loss(found, target) + recipe.feature_penalty * features.float().square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = plan.rate_at(step)
-        optimiser.step()
+        optimizer.step()
         if step % 10 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     return {name: value.detach().cpu().clone() for name, value in kept.state_dict().items()}

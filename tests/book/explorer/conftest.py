@@ -26,7 +26,7 @@ def tables() -> dict[str, pd.DataFrame]:
         ]),
         "mutual information": pd.DataFrame([
             rows(*multi, "phone", "adjusted", 0.5), rows("mfcc", "mfcc", "phone", "adjusted", 0.45),
-            rows(*multi, "phone", "normalised", 0.9),
+            rows(*multi, "phone", "normalized", 0.9),
         ]),
         "probes": pd.DataFrame([
             rows(*multi, "speaker", "accuracy", 0.2), rows(*multi, "speaker", "accuracy", 0.9, layer="weighted sum", layer_index=None),

@@ -49,13 +49,13 @@ def test_effects_of_two_corpora_stand_side_by_side_on_one_scale():
     assert sorted(segment[:, 0]) == pytest.approx(list(part.iloc[0][["low", "high"]]))
 
 
-def test_effects_differ_in_shape_and_take_no_resolutions_colour():
+def test_effects_differ_in_shape_and_take_no_resolutions_color():
     figure = figures.factorial(effects(), corpus="synthetic")
     (axis,) = figure.axes
     lines = [box.lines[0] for box in bars(axis)]
     assert len({line.get_marker() for line in lines}) == 3
-    colours = {matplotlib.colors.to_hex(line.get_color()).upper() for line in lines}
-    assert not colours & set(style.RESOLUTION_COLOURS.values())
+    colors = {matplotlib.colors.to_hex(line.get_color()).upper() for line in lines}
+    assert not colors & set(style.RESOLUTION_COLORS.values())
     assert legend_of(figure)[:3] == ["auxiliary loss", "downsampling", "interaction"]
     assert axis.get_title(loc="left") == "synthetic speech, 3 seeds"
 

@@ -43,7 +43,7 @@ FITTING = {
     "low_resolution": {"view": "word", "measure": "cca", "block": "middle"},
     "macs_by_part": {"measure": "macs", "model": "multi"},
     "mi_by_clusters": {"measure": "bits"},
-    "mi_by_layer": {"measure": "normalised", "view": "phone"},
+    "mi_by_layer": {"measure": "normalized", "view": "phone"},
     "probes_by_layer": {"measure": "accuracy"},
     "prosody": {"measure": "r2", "view": "energy"},
     "reference_curves": {"measure": "pwcca"},

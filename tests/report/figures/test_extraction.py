@@ -30,6 +30,6 @@ def test_the_schematic_marks_the_layers_that_units_are_predicted_from():
     (axis,) = figures.schematic(table, {"m": ("decoder.0.0", "middle.0")}).axes
     losses = [text for text in axis.texts if "loss" in text.get_text()]
     assert [text.get_text() for text in losses] == ["80 ms\n→ loss", "20 ms\n→ loss"]
-    assert [text.get_color() for text in losses] == [style.text_colour(0.08), style.text_colour(0.02)]
+    assert [text.get_color() for text in losses] == [style.text_color(0.08), style.text_color(0.02)]
     (axis,) = figures.schematic(table).axes
     assert not any("loss" in text.get_text() for text in axis.texts)

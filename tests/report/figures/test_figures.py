@@ -1,4 +1,4 @@
-"""Every figure of the book on the tables of a small run: what is drawn, and that it is labelled."""
+"""Every figure of the book on the tables of a small run: what is drawn, and that it is labeled."""
 
 import warnings
 
@@ -66,7 +66,7 @@ def drawn(run):
     return draw
 
 
-def colours_of(figure: Figure) -> set[str]:
+def colors_of(figure: Figure) -> set[str]:
     return {matplotlib.colors.to_hex(box.lines[0].get_color()).upper() for box in error_bars(figure) if box.lines[0]}
 
 
@@ -95,11 +95,11 @@ def test_uncertainty_is_drawn(drawn, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BY_LAYER)
-def test_colour_is_resolution_and_the_legend_says_so(drawn, name):
+def test_color_is_resolution_and_the_legend_says_so(drawn, name):
     figure = drawn(name)
-    wanted = {style.RESOLUTION_COLOURS[0.02].upper(), style.RESOLUTION_COLOURS[0.04].upper()}
-    assert wanted <= colours_of(figure)
-    assert style.RESOLUTION_COLOURS[0.08].upper() not in colours_of(figure)
+    wanted = {style.RESOLUTION_COLORS[0.02].upper(), style.RESOLUTION_COLORS[0.04].upper()}
+    assert wanted <= colors_of(figure)
+    assert style.RESOLUTION_COLORS[0.08].upper() not in colors_of(figure)
     (legend,) = figure.legends
     entries = {text.get_text() for text in legend.get_texts()}
     assert {"20 ms control", "MR-HuBERT without aux. loss", "20 ms", "40 ms"} <= entries

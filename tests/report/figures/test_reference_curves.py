@@ -24,7 +24,7 @@ def test_each_figure_names_the_encoder_and_draws_its_scores(stage):
     (curve,) = (box for box in error_bars(figure) if box in axes_of(figure)[-1].containers)
     assert list(curve.lines[0].get_ydata()) == pytest.approx(list(words["value"]))
     texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-    assert not any("normalised" in text for text in texts)
+    assert not any("normalized" in text for text in texts)
 
 
 def test_log_mel_is_compared_in_one_window():

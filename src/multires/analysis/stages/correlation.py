@@ -78,7 +78,7 @@ def cca_replicates(run: Run, *, group_by: str = "segment", word_vectors: str = "
 
 
 def _cca_parameters(run: Run, group_by: str, word_vectors: str) -> dict[str, Any]:
-    names = ("views", "variant", "folds", "trials", "regularisers", "resamples", "reference_model", "word_types",
+    names = ("views", "variant", "folds", "trials", "regularizers", "resamples", "reference_model", "word_types",
              "word_instances")  # fmt: skip
     found = {**run_parameters(run, *names), "group_by": choose("group_by", group_by, GROUPINGS)}
     vectors = _word_vectors(run, word_vectors)
@@ -197,7 +197,7 @@ def _score(
     return cca_scores(
         x, views,
         variant=variant or run.profile.variant, folds=made[0], trials=made[1], seed=run.seed,
-        max_pairs=run.profile.regularisers, groups=None if group_by == "segment" else labels[group_by].to_numpy(),
+        max_pairs=run.profile.regularizers, groups=None if group_by == "segment" else labels[group_by].to_numpy(),
         resample_by=units, replicates=run.profile.resamples, name=f"{columns['model']}, layer {columns['layer']}",
     )  # fmt: skip
 

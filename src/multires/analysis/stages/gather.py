@@ -32,7 +32,7 @@ def distinct_models(run: Run) -> list[str]:
 
 
 def layer_table(run: Run, models: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row a layer of each model: name, label, block, depth, frame period and first centre (ms), width."""
+    """One row a layer of each model: name, label, block, depth, frame period and first center (ms), width."""
     rows = []
     for name in run.profile.models if models is None else models:
         for layer in run.chosen_layers(name):

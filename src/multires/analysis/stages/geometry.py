@@ -86,7 +86,7 @@ def layer_geometry(run: Run) -> Result:
         ]  # fmt: skip
         return gather_rows(run, "geometry", places, rows_of)
 
-    names = ("evaluation", "variant", "folds", "regularisers", "word_types", "word_instances", "frame_utterances",
+    names = ("evaluation", "variant", "folds", "regularizers", "word_types", "word_instances", "frame_utterances",
              "grid_frames", "matched_instances", "resamples")  # fmt: skip
     return run.table("geometry", run_parameters(run, *names), compute)
 
@@ -115,7 +115,7 @@ def _word_rows(
     if folds is not None:
         result = cca_scores(
             frames.means(), {"label": labels}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
-            max_pairs=min(run.profile.regularisers, 2), resample_by=speakers, seed=run.seed, replicates=draws,
+            max_pairs=min(run.profile.regularizers, 2), resample_by=speakers, seed=run.seed, replicates=draws,
             baseline=False, name=str(place),
         )["label"]  # fmt: skip
         low, high = result.interval or (np.nan, np.nan)

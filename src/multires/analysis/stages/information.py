@@ -22,7 +22,7 @@ CLUSTER_COUNTS = (25, 50, 100, 200, 400, 800)
 
 
 _INFORMATION = {
-    "normalised": "normalised", "adjusted": "adjusted", "bits": "bits", "bits corrected": "corrected", "purity": "purity",
+    "normalized": "normalized", "adjusted": "adjusted", "bits": "bits", "bits corrected": "corrected", "purity": "purity",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def mutual_information(run: Run) -> Result:
 
 
 def mutual_information_replicates(run: Run) -> Result:
-    """As `mutual_information`, with the normalised figure in every resample: what paired comparisons need."""
+    """As `mutual_information`, with the normalized figure in every resample: what paired comparisons need."""
 
     def rows_of(place: Place) -> list[dict[str, Any]]:
         return [
@@ -92,8 +92,8 @@ def _information_rows(
 ) -> list[dict[str, Any]]:
     """Means over the seeds of k-means (their trial is empty), each seed, and the same with the labels shuffled.
 
-    The interval of the normalised figure is a bootstrap over speakers; that of the others is their range over seeds.
-    With `replicates`, the normalised figure in every resample follows.
+    The interval of the normalized figure is a bootstrap over speakers; that of the others is their range over seeds.
+    With `replicates`, the normalized figure in every resample follows.
     """
     labels = store.labels(view)
     train, evaluation = split_rows(run, labels, view)
@@ -115,7 +115,7 @@ def _information_rows(
                   "clusters_requested": result.requested}  # fmt: skip
         for measure, attribute in _INFORMATION.items():
             values = [getattr(each, attribute) for each in result.runs]
-            low, high = (result.interval if measure == "normalised" else None) or (min(values), max(values))
+            low, high = (result.interval if measure == "normalized" else None) or (min(values), max(values))
             rows.append({**common, "measure": measure + suffix, "value": np.mean(values), "low": low, "high": high})
             rows += [
                 {**common, "measure": measure + suffix, "trial": trial, "value": value}

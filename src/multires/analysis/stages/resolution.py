@@ -105,7 +105,7 @@ def resolution_replicates(run: Run) -> Result:
 
 
 def _parameters(run: Run) -> dict[str, Any]:
-    names = ("train", "evaluation", "variant", "folds", "trials", "regularisers", "phone_clusters", "word_clusters",
+    names = ("train", "evaluation", "variant", "folds", "trials", "regularizers", "phone_clusters", "word_clusters",
              "word_types", "word_instances", "frame_utterances", "matched_instances", "resamples")  # fmt: skip
     return run_parameters(run, *names)
 
@@ -297,7 +297,7 @@ def _scores(
     if "cca" in only and folds is not None:
         result = cca_scores(
             x[whole], {"label": labels[whole]}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
-            seed=run.seed, max_pairs=min(run.profile.regularisers, 2), resample_by=speakers[whole], replicates=draws,
+            seed=run.seed, max_pairs=min(run.profile.regularizers, 2), resample_by=speakers[whole], replicates=draws,
             baseline=False, name=name,
         )["label"]  # fmt: skip
         found["cca"] = result.score, result.bootstrap, result.n

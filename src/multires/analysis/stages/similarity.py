@@ -16,7 +16,7 @@ from multires.results import Result
 
 
 def extraction(run: Run) -> Result:
-    """Vectors of every model, and what they look like: counts, participation ratio, similarity of neighbours."""
+    """Vectors of every model, and what they look like: counts, participation ratio, similarity of neighbors."""
 
     def rows_of(place: Place) -> list[dict[str, Any]]:
         store, layer, columns = place
@@ -64,4 +64,4 @@ def _similarity(fine: np.ndarray, coarse: np.ndarray, speakers: np.ndarray, run:
     sums, counts = np.bincount(codes, cosines), np.bincount(codes)
     draws = draw_weights(len(names), run.profile.resamples, run.seed)
     interval = summarize(float(cosines.mean()), (draws @ sums) / (draws @ counts), names, run.seed)
-    return {"measure": "neighbour similarity", "value": cosines.mean(), "low": interval.low, "high": interval.high}
+    return {"measure": "neighbor similarity", "value": cosines.mean(), "low": interval.low, "high": interval.high}

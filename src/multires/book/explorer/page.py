@@ -13,7 +13,7 @@ from multires.errors import MultiresError
 from multires.report.escape import for_markdown
 from multires.report.figures.layers import condition_markers
 from multires.report.figures.measures import all_curves
-from multires.report.figures.style import BASELINE, resolution_colour
+from multires.report.figures.style import BASELINE, resolution_color
 from multires.report.names import UNTRAINED, condition_name, layer_name, speech_name
 
 
@@ -89,8 +89,8 @@ def _rounded(value: Any) -> float | None:
 
 def _colors() -> dict[str, str]:
     return {
-        "20": resolution_colour(0.02),
-        "40": resolution_colour(0.04),
-        "80": resolution_colour(0.08),
+        "20": resolution_color(0.02),
+        "40": resolution_color(0.04),
+        "80": resolution_color(0.08),
         "other": BASELINE,
     }

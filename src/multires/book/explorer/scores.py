@@ -42,7 +42,7 @@ _KINDS = (
     _Kind("Mutual information, adjusted", "mutual information", "adjusted", "adjusted shuffled", _VIEWS),
     _Kind("Probe accuracy", "probes", "accuracy", "shuffled accuracy", {**_VIEWS, "speaker": "speakers"}),
     _Kind("Frames", "extraction", "participation ratio", None, {"frame80": "participation ratio"}),
-    _Kind("Frames", "extraction", "neighbour similarity", None, {"frame20": "similarity to the 80 ms around"}),
+    _Kind("Frames", "extraction", "neighbor similarity", None, {"frame20": "similarity to the 80 ms around"}),
 )
 
 

@@ -22,7 +22,7 @@ _EFFECT_STYLES = {
     "downsampling": ("D", "#6A51A3", False),
     "interaction": ("x", BASELINE, True),
 }
-"""Marker, colour and filling by effect: apart by shape alone, and no resolution's colour."""
+"""Marker, color and filling by effect: apart by shape alone, and no resolution's color."""
 
 _SPARE_STYLES = (("^", INK, False), ("v", "#6A51A3", True), ("P", BASELINE, True))
 
@@ -70,11 +70,11 @@ def factorial(
                                linewidth=0, zorder=0)  # fmt: skip
         axis.axvline(0, color=INK, linewidth=1)
         for row in part.itertuples():
-            marker, colour, filled = styles[row.effect]
+            marker, color, filled = styles[row.effect]
             y = places[row.score] + step * (list(contrasts).index(row.effect) - (len(contrasts) - 1) / 2)
             spread = np.clip([[row.value - row.low], [row.high - row.value]], 0, None)
-            axis.errorbar(row.value, y, xerr=np.nan_to_num(spread), fmt=marker, color=colour, capsize=2.5,
-                          markersize=6, elinewidth=1.4, markerfacecolor=colour if filled else "white")  # fmt: skip
+            axis.errorbar(row.value, y, xerr=np.nan_to_num(spread), fmt=marker, color=color, capsize=2.5,
+                          markersize=6, elinewidth=1.4, markerfacecolor=color if filled else "white")  # fmt: skip
         seeds = sorted({int(n) for n in part["n"]})
         axis.set_title(f"{speech_name(name)}, {seed_count(seeds)}", loc="left")
         axis.set_xlabel("change of the score")
@@ -85,9 +85,9 @@ def factorial(
     axes.flat[0].set_yticks(list(places.values()), [_score_name(score) for score in places], fontsize="small")
     axes.flat[0].set_ylim(len(scores) - 0.4, -0.6)
     handles = [
-        Line2D([], [], marker=marker, color=colour, markerfacecolor=colour if filled else "white", linewidth=1.4,
+        Line2D([], [], marker=marker, color=color, markerfacecolor=color if filled else "white", linewidth=1.4,
                label=effect)
-        for effect, (marker, colour, filled) in styles.items()
+        for effect, (marker, color, filled) in styles.items()
     ]  # fmt: skip
     handles.append(
         Line2D([], [], color=BASELINE, alpha=0.25, linewidth=8, label="below the smallest effect of interest")

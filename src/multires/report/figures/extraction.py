@@ -18,7 +18,7 @@ from multires.corpus.utterance import SILENCE, Utterance
 from multires.report.escape import for_figure
 from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import layer_curves
-from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, new_figure, resolution_colour, text_colour
+from multires.report.figures.style import BASELINE, RESOLUTION_COLORS, new_figure, resolution_color, text_color
 from multires.report.names import speech_name
 
 _HOP = 0.01
@@ -68,11 +68,11 @@ def utterance(
                         (max(segment.start, start) + min(segment.end, end)) / 2, rows[name] + 0.4, for_figure(segment.label, longest=16),
                         ha="center", va="center", fontsize="x-small", clip_on=True,
                     )  # fmt: skip
-    for row, (period, colour) in enumerate(RESOLUTION_COLOURS.items()):
+    for row, (period, color) in enumerate(RESOLUTION_COLORS.items()):
         ticks = np.arange(np.ceil(start / period), end / period) * period
-        bottom.vlines(ticks, 2.2 - row, 2.9 - row, color=colour, linewidth=1.6)
+        bottom.vlines(ticks, 2.2 - row, 2.9 - row, color=color, linewidth=1.6)
     bottom.set_yticks(
-        [4.8, 3.8, 2.55, 1.55, 0.55], ["words", "phones", *(f"{p * 1000:.0f} ms" for p in RESOLUTION_COLOURS)]
+        [4.8, 3.8, 2.55, 1.55, 0.55], ["words", "phones", *(f"{p * 1000:.0f} ms" for p in RESOLUTION_COLORS)]
     )
     bottom.set_ylim(0, 5.5)
     bottom.set_xlim(start, end)
@@ -92,10 +92,10 @@ def durations(segments: pd.DataFrame, *, corpus: str) -> Figure:
         axis.hist(
             np.clip(lengths, 0, limit), bins=np.arange(0, limit + 1e-9, limit / 30), color="#C8C8C8", edgecolor="white"
         )
-        for level, (period, colour) in enumerate(RESOLUTION_COLOURS.items()):
+        for level, (period, color) in enumerate(RESOLUTION_COLORS.items()):
             share = (lengths < period - 1e-6).mean() if len(lengths) else np.nan
-            axis.axvline(period, color=colour, linewidth=2)
-            axis.text(0.98, 0.88 - 0.15 * level, f"{share:.0%} shorter than {period * 1000:.0f} ms", color=text_colour(period),
+            axis.axvline(period, color=color, linewidth=2)
+            axis.text(0.98, 0.88 - 0.15 * level, f"{share:.0%} shorter than {period * 1000:.0f} ms", color=text_color(period),
                       transform=axis.transAxes, ha="right", va="center")  # fmt: skip
         axis.set_ylabel(f"{unit}s")
         axis.set_xlabel(f"duration (s); the last bar holds all longer than {limit:.2g} s")
@@ -134,8 +134,8 @@ def schematic(layers: pd.DataFrame, predicts_from: Mapping[str, Sequence[str]] |
             if below["block"] != above["block"]:
                 _sampler(axis, column, below, above)
         _skips(axis, column, rows)
-    centres = [column + (_LEFT + _RIGHT) / 2 for column in range(len(models))]
-    axis.set_xticks(centres, [model.replace("/", "/\n") for model in models])
+    centers = [column + (_LEFT + _RIGHT) / 2 for column in range(len(models))]
+    axis.set_xticks(centers, [model.replace("/", "/\n") for model in models])
     axis.set_xlim(-0.62, len(models) - 0.42)
     axis.set_ylim(-1.25, top + 0.1)
     axis.set_yticks([])
@@ -166,26 +166,26 @@ def _column(layers: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _layer_box(axis: Axes, column: int, row: dict[str, Any]) -> None:
     period = row["frame_period"] / 1000
-    colour = resolution_colour(period)
+    color = resolution_color(period)
     frames = max(1, round(0.16 / period))
     width = (_RIGHT - _LEFT) / frames
     for frame in range(frames):
         left = column + _LEFT + width * frame
-        axis.add_patch(Rectangle((left, row["y"]), width, _LAYER, facecolor=to_rgba(colour, 0.28), edgecolor=colour))
+        axis.add_patch(Rectangle((left, row["y"]), width, _LAYER, facecolor=to_rgba(color, 0.28), edgecolor=color))
     axis.text(column + _LEFT - 0.03, row["y"] + _LAYER / 2, row["label"], ha="right", va="center", fontsize="x-small")
 
 
 def _block_labels(axis: Axes, column: int, rows: list[dict[str, Any]], losses: set[str]) -> None:
     """The frame period at the block's first layer, the loss at the layer that it is computed from."""
     first, x = rows[0], column + _RIGHT + 0.04
-    colour = text_colour(first["frame_period"] / 1000)
+    color = text_color(first["frame_period"] / 1000)
     for row in rows:
         named = row is first and row["block"] != "conv"  # which shares its period with the block above it
         said = [f"{row['frame_period']:.0f} ms"] if named else []
         said += ["→ loss"] if row["layer"] in losses else []
         if said:
             axis.text(x, row["y"] + _LAYER / 2, "\n".join(said), ha="left", va="center", fontsize="small",
-                      color=colour, fontweight="bold" if row is first else None, linespacing=1.0)  # fmt: skip
+                      color=color, fontweight="bold" if row is first else None, linespacing=1.0)  # fmt: skip
 
 
 def _sampler(axis: Axes, column: int, below: dict[str, Any], above: dict[str, Any]) -> None:
@@ -227,8 +227,8 @@ def _waveform(axis: Axes, column: int) -> None:
 
 @of_rows
 def extraction_summary(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """Participation ratio and neighbour similarity by depth."""
-    rows = table[table["measure"].isin(["participation ratio", "neighbour similarity"])]
+    """Participation ratio and neighbor similarity by depth."""
+    rows = table[table["measure"].isin(["participation ratio", "neighbor similarity"])]
     return layer_curves(
         rows,
         panels="measure",
@@ -236,6 +236,6 @@ def extraction_summary(table: pd.DataFrame, *, corpus: str, models: str) -> Figu
         title=f"{speech_name(corpus)}; {models}",
         panel_titles={
             "participation ratio": "participation ratio",
-            "neighbour similarity": "similarity to the 80 ms around",
+            "neighbor similarity": "similarity to the 80 ms around",
         },
     )

@@ -1,4 +1,4 @@
-"""Scores by depth: one panel a view, one line a model, colour for resolution, uncertainty and baselines drawn."""
+"""Scores by depth: one panel a view, one line a model, color for resolution, uncertainty and baselines drawn."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from multires.report.figures.empty import nothing
 from multires.report.figures.strip import strip_for_baselines
 from multires.report.figures.style import (
     BASELINE,
-    RESOLUTION_COLOURS,
+    RESOLUTION_COLORS,
     heading,
     marker_size,
     new_figure,
-    resolution_colour,
+    resolution_color,
 )
 from multires.report.names import condition_name, depth_label
 
@@ -82,7 +82,7 @@ def layer_curves(
     panel_titles
         Display names of the panels, in order.
     baselines
-        Rows like the table's whose range is drawn as a grey band: shuffled labels.
+        Rows like the table's whose range is drawn as a gray band: shuffled labels.
     references
         Horizontal lines: name, then panel to value, such as MFCC's score.
     columns
@@ -171,11 +171,11 @@ def _curve(
     line = ":" if faint else "-"
     axis.plot(points["layer_index"], points["value"], line, color=BASELINE, linewidth=1, zorder=2)
     for period, part in points.groupby("frame_period"):
-        colour = resolution_colour(float(period))
+        color = resolution_color(float(period))
         spread = np.clip(np.stack([part["value"] - part["low"], part["high"] - part["value"]]), 0, None)
         axis.errorbar(
-            part["layer_index"], part["value"], yerr=np.nan_to_num(spread), fmt=marker, color=colour,
-            markerfacecolor=colour if filled else "white", markersize=marker_size(float(period)) * (0.6 if faint else 1), elinewidth=0.7 if faint else 1.4, capsize=2.5, zorder=3,
+            part["layer_index"], part["value"], yerr=np.nan_to_num(spread), fmt=marker, color=color,
+            markerfacecolor=color if filled else "white", markersize=marker_size(float(period)) * (0.6 if faint else 1), elinewidth=0.7 if faint else 1.4, capsize=2.5, zorder=3,
         )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def _reference(axis: Axes, name: str, value: float, *, above: bool) -> None:
 def add_legend(
     figure: Figure, markers: Mapping[str, tuple[str, bool]], periods: Sequence[float], shuffled: bool
 ) -> None:
-    """Conditions by marker, frame periods by colour, and the band of shuffled labels, below a figure."""
+    """Conditions by marker, frame periods by color, and the band of shuffled labels, below a figure."""
     handles = [
         Line2D([], [], marker=marker, color=BASELINE, markerfacecolor="#505050" if filled else "white",
                markeredgecolor="#505050", linewidth=1, label=for_figure(condition_name(condition)),
@@ -210,12 +210,12 @@ def add_legend(
             [],
             marker="o",
             linestyle="",
-            color=resolution_colour(period),
+            color=resolution_color(period),
             markersize=marker_size(period),
             label=f"{period * 1000:.0f} ms",
         )
         for period in periods
-        if round(period, 3) in RESOLUTION_COLOURS
+        if round(period, 3) in RESOLUTION_COLORS
     ]
     if shuffled:
         handles.append(Line2D([], [], color=BASELINE, alpha=0.35, linewidth=8, label="shuffled"))

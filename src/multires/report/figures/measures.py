@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.layers import add_legend, apart, condition_markers, layer_curves
 from multires.report.figures.paired import curves_with_differences
-from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_colour
+from multires.report.figures.style import BASELINE, heading, label_at_end, marker_size, new_figure, resolution_color
 from multires.report.names import condition_name, depth_label, layer_name, speech_name, transformer_layers
 from multires.report.sentences import ACOUSTIC_NAMES, rank_correlation
 
@@ -80,7 +80,7 @@ def cca_variants(table: pd.DataFrame, *, corpus: str) -> Figure:
                 row.layer_index,
                 row.value,
                 "o",
-                color=resolution_colour(row.frame_period),
+                color=resolution_color(row.frame_period),
                 markersize=marker_size(row.frame_period),
                 zorder=3,
             )
@@ -102,18 +102,18 @@ def mi_by_layer(table: pd.DataFrame, *, corpus: str, models: str, differences: p
     `differences` of the normalized (see `multires.analysis.comparisons.mi_comparisons`), where given, are drawn beside
     the curves.
     """
-    rows = table[table["measure"].isin(["normalised", "adjusted", "normalised shuffled", "adjusted shuffled"])].copy()
+    rows = table[table["measure"].isin(["normalized", "adjusted", "normalized shuffled", "adjusted shuffled"])].copy()
     shuffled = rows["measure"].str.endswith("shuffled")
     rows["panel"] = rows["view"] + ", " + rows["measure"].str.removesuffix(" shuffled")
     titles = {
         f"{view}, {measure}": f"{view}s, {name}"
         for view in ("phone", "word")
-        for measure, name in (("normalised", "normalized"), ("adjusted", "adjusted"))
+        for measure, name in (("normalized", "normalized"), ("adjusted", "adjusted"))
     }
     layers, acoustic = _split_acoustic(rows[~shuffled])
     if differences is not None:
         return curves_with_differences(
-            layers, differences.assign(panel=differences["view"].astype(str) + ", normalised"), panels="panel",
+            layers, differences.assign(panel=differences["view"].astype(str) + ", normalized"), panels="panel",
             ylabel="mutual information", title=f"{speech_name(corpus)}; {models}", panel_titles=titles,
             baselines=rows[shuffled], references=_references(acoustic, "panel"),
         )  # fmt: skip
@@ -137,13 +137,13 @@ def mi_by_clusters(table: pd.DataFrame, *, corpus: str) -> Figure:
         part = table[(table["measure"] == measure) & table["trial"].isna()].sort_values("clusters")
         if part.empty:
             continue
-        colour = BASELINE if "shuffled" in measure else "#222222"
+        color = BASELINE if "shuffled" in measure else "#222222"
         style = "--" if "corrected" in measure else "-"
-        axis.plot(part["clusters"], part["value"], style, color=colour, marker="o", markersize=5)
+        axis.plot(part["clusters"], part["value"], style, color=color, marker="o", markersize=5)
         if part["low"].notna().any():
             axis.fill_between(part["clusters"].astype(float), part["low"].astype(float), part["high"].astype(float),
-                              color=colour, alpha=0.15, linewidth=0)  # fmt: skip
-        label_at_end(axis, part["clusters"].iloc[-1], part["value"].iloc[-1], name, colour)
+                              color=color, alpha=0.15, linewidth=0)  # fmt: skip
+        label_at_end(axis, part["clusters"].iloc[-1], part["value"].iloc[-1], name, color)
     axis.set_xscale("log", base=2)
     counts = sorted(table["clusters"].unique())
     ticks = [
@@ -245,9 +245,9 @@ def agreement(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
             axis, part = axes[row, column], table[(table["view"] == view) & (table["measure"] == measure)]
             for point in part.itertuples():
                 marker, filled = markers[point.condition]
-                colour = resolution_colour(point.frame_period)
-                axis.plot(point.value, point.accuracy, marker, color=colour, markersize=marker_size(point.frame_period),
-                          markerfacecolor=colour if filled else "white")  # fmt: skip
+                color = resolution_color(point.frame_period)
+                axis.plot(point.value, point.accuracy, marker, color=color, markersize=marker_size(point.frame_period),
+                          markerfacecolor=color if filled else "white")  # fmt: skip
             axis.set_title(f"{view}s: ρ = {rank_correlation(part):.2f}")
             axis.set_xlabel(measure if measure == "CCA" else "MI, adjusted")
             if column == 0:

@@ -20,7 +20,7 @@ from multires.report.figures.layers import (
     draw_panel,
     layer_curves,
 )
-from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
+from multires.report.figures.style import BASELINE, INK, condition_color, heading, new_figure
 from multires.report.names import condition_name, depth_label
 
 
@@ -88,10 +88,10 @@ def draw_differences(axis: Axes, rows: pd.DataFrame, markers: Mapping[str, tuple
     for place, row in enumerate(rows.to_dict("records")):
         condition = str(row["condition"])
         marker, filled = markers.get(condition, ("o", False))
-        colour = condition_colour(condition)
+        color = condition_color(condition)
         spread = np.nan_to_num(np.clip([[row["value"] - row["low"]], [row["high"] - row["value"]]], 0, None))
-        axis.errorbar(row["value"], place, xerr=spread, fmt=marker, color=colour, capsize=2.5, markersize=6, elinewidth=1.4,
-                      markerfacecolor=colour if filled else "white")  # fmt: skip
+        axis.errorbar(row["value"], place, xerr=spread, fmt=marker, color=color, capsize=2.5, markersize=6, elinewidth=1.4,
+                      markerfacecolor=color if filled else "white")  # fmt: skip
         name = for_figure(str(row["model"])) if several else condition_name(condition)
         axis.annotate(name, (0, place), xycoords=("axes fraction", "data"), xytext=(2, 7), textcoords="offset points",
                       fontsize="small", va="bottom", ha="left")  # fmt: skip

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.layers import layer_curves
-from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLOURS, heading, new_figure
+from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLORS, heading, new_figure
 
 MEASURE_TITLES = {
     "cca": "CCA", "adjusted mi": "MI, adjusted", "probe accuracy": "probe accuracy", "abx accuracy": "ABX accuracy"
@@ -24,8 +24,8 @@ MATCHINGS = ("native", "decimated to 40 ms", "averaged to 40 ms", "grid of 40 ms
 """Matchings in the order of rows, the first one at unequal frame rates."""
 
 _LOOKS = {
-    "downsampling, with the loss": ("with the auxiliary loss", RESOLUTION_COLOURS[0.04], "D", True),
-    "downsampling, without the loss": ("without it", RESOLUTION_COLOURS[0.04], "D", False),
+    "downsampling, with the loss": ("with the auxiliary loss", RESOLUTION_COLORS[0.04], "D", True),
+    "downsampling, without the loss": ("without it", RESOLUTION_COLORS[0.04], "D", False),
     "downsampling, untrained": ("untrained (control)", BASELINE, "s", False),
     "loss, with downsampling": ("loss at 40 ms", INK, "o", True),
     "loss, without downsampling": ("loss at 20 ms", INK, "o", False),
@@ -108,8 +108,8 @@ def _forest(rows: pd.DataFrame, by: str, order: Sequence[str], corpus: str, mode
     for axis in axes[1]:
         axis.set_xlabel("difference")
     handles = [
-        Line2D([], [], marker=marker, color=colour, markerfacecolor=colour if filled else "white", linestyle="", label=name)
-        for name, colour, marker, filled in (_LOOKS[kind] for kind in kinds)
+        Line2D([], [], marker=marker, color=color, markerfacecolor=color if filled else "white", linestyle="", label=name)
+        for name, color, marker, filled in (_LOOKS[kind] for kind in kinds)
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize="small")
     heading(figure, corpus, models)
@@ -117,7 +117,7 @@ def _forest(rows: pd.DataFrame, by: str, order: Sequence[str], corpus: str, mode
 
 
 def _points(axis: Axes, part: pd.DataFrame, order: Sequence[str], kind: str, aside: float) -> None:
-    _, colour, marker, filled = _LOOKS[kind]
+    _, color, marker, filled = _LOOKS[kind]
     for height, name in enumerate(order):
         if name not in part.index:
             continue
@@ -125,6 +125,6 @@ def _points(axis: Axes, part: pd.DataFrame, order: Sequence[str], kind: str, asi
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
         spread = [[max(value - low, 0)], [max(high - value, 0)]] if np.isfinite(low) else None
         axis.errorbar(
-            value, height + aside, xerr=spread, fmt=marker, color=colour, capsize=2, elinewidth=1.2, markersize=5,
-            markerfacecolor=colour if filled else "white", alpha=0.55 if name == "native" else 1.0,
+            value, height + aside, xerr=spread, fmt=marker, color=color, capsize=2, elinewidth=1.2, markersize=5,
+            markerfacecolor=color if filled else "white", alpha=0.55 if name == "native" else 1.0,
         )  # fmt: skip

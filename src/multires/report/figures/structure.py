@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import layer_curves
-from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLOURS, heading, new_figure, text_colour
+from multires.report.figures.style import BASELINE, INK, RESOLUTION_COLORS, heading, new_figure, text_color
 from multires.report.names import UNTRAINED, condition_name
 
 COMPARISONS = ("within a model", "between conditions", "between seeds")
@@ -94,7 +94,7 @@ def _map(axis: Axes, part: pd.DataFrame, name: str, other: str) -> AxesImage:
     axis.set_xticks(range(wide.shape[1]), [str(index) for index in wide.columns])
     periods = part.drop_duplicates("layer_index").set_index("layer_index")["frame_period"]
     for label, index in zip(axis.get_yticklabels(), wide.index, strict=True):
-        label.set_color(text_colour(float(periods[index])))
+        label.set_color(text_color(float(periods[index])))
     axis.set_ylabel(f"layer of {name}", fontsize="small")
     axis.set_xlabel(f"layer of {other}", fontsize="small")
     axis.grid(visible=False)
@@ -132,7 +132,7 @@ def shared_by_depth(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
                 own["layer_index"].astype(float) + 0.08 * number, own["value"], yerr=np.nan_to_num(spread), capsize=2,
                 marker=_SHAPES[number % len(_SHAPES)], markersize=5, elinewidth=1.1,
                 linestyle="-" if seeds else ("--" if own["trained"].all() else ":"),
-                color=INK if seeds else list(RESOLUTION_COLOURS.values())[number % len(RESOLUTION_COLOURS)],
+                color=INK if seeds else list(RESOLUTION_COLORS.values())[number % len(RESOLUTION_COLORS)],
             )  # fmt: skip
             handles.setdefault(f"{name} ({'two seeds' if seeds else 'one switch'})", drawn.lines[0])
         chance = rows[rows["measure"].eq(f"{measure}{_SHUFFLED}")]["value"]
@@ -195,7 +195,7 @@ def treated_dimensions(table: pd.DataFrame, *, corpus: str, models: str) -> Figu
             axis.errorbar(
                 part["layer_index"].astype(float) + 0.1 * number, part["value"], yerr=np.nan_to_num(spread.clip(0)),
                 marker=_SHAPES[number], markersize=5, capsize=2, elinewidth=1.1, label=str(treatment),
-                color=(INK, *RESOLUTION_COLOURS.values())[number],
+                color=(INK, *RESOLUTION_COLORS.values())[number],
             )  # fmt: skip
         axis.set_title(title)
         axis.set_xlabel("layer")

@@ -1,4 +1,4 @@
-"""One look for every figure: colour by resolution, a white card that reads on light and dark pages, readable text."""
+"""One look for every figure: color by resolution, a white card that reads on light and dark pages, readable text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 
 from multires.report.escape import visible
 
-RESOLUTION_COLOURS: dict[float, str] = {0.02: "#00477E", 0.04: "#BF4F00", 0.08: "#2AA58A"}
-"""By frame period in seconds: the hues of Okabe and Ito, which colour-blind readers can tell apart, the coarser the lighter,
-so that they are apart in greyscale too."""
+RESOLUTION_COLORS: dict[float, str] = {0.02: "#00477E", 0.04: "#BF4F00", 0.08: "#2AA58A"}
+"""By frame period in seconds: the hues of Okabe and Ito, which color-blind readers can tell apart, the coarser the lighter,
+so that they are apart in grayscale too."""
 
 BASELINE = "#767676"
-"""Of baselines and references; the lightest grey that still reads as text on white."""
+"""Of baselines and references; the lightest gray that still reads as text on white."""
 
 INK = "#222222"
 """Of what has no resolution: text, sums, effects."""
@@ -91,17 +91,17 @@ def heading(figure: Figure, *parts: str) -> None:
         figure.suptitle(fill(text, 76), x=0.01, ha="left", fontsize="medium")
 
 
-def resolution_colour(frame_period: float) -> str:
-    """The colour of a frame period in seconds; the baselines' grey for one that has none of its own."""
-    for period, colour in RESOLUTION_COLOURS.items():
+def resolution_color(frame_period: float) -> str:
+    """The color of a frame period in seconds; the baselines' gray for one that has none of its own."""
+    for period, color in RESOLUTION_COLORS.items():
         if abs(period - frame_period) < 1e-6:
-            return colour
+            return color
     return BASELINE
 
 
-def text_colour(frame_period: float) -> str:
-    """The colour of a frame period, dark enough to be read as text on white (a contrast of 4.5)."""
-    red, green, blue = to_rgb(resolution_colour(frame_period))
+def text_color(frame_period: float) -> str:
+    """The color of a frame period, dark enough to be read as text on white (a contrast of 4.5)."""
+    red, green, blue = to_rgb(resolution_color(frame_period))
     while _contrast(red, green, blue) < 4.5:
         red, green, blue = 0.97 * red, 0.97 * green, 0.97 * blue
     return to_hex((red, green, blue))
@@ -114,19 +114,19 @@ def _contrast(*rgb: float) -> float:
 
 
 def marker_size(frame_period: float) -> float:
-    """Points; the coarser the larger, for those who do not see the colour."""
+    """Points; the coarser the larger, for those who do not see the color."""
     return 5.0 + 2.0 * float(np.log2(max(frame_period, 0.01) / 0.02))
 
 
-def condition_colour(condition: str) -> str:
-    """The colour of a whole condition, that of its coarsest frames; HuBERT, which the others are compared with, is grey."""
+def condition_color(condition: str) -> str:
+    """The color of a whole condition, that of its coarsest frames; HuBERT, which the others are compared with, is gray."""
     periods = {"mono": 0.02, "multi": 0.04, "multi3": 0.08}
-    return RESOLUTION_COLOURS.get(periods.get(condition.removesuffix("+aux"), 0.0), BASELINE)
+    return RESOLUTION_COLORS.get(periods.get(condition.removesuffix("+aux"), 0.0), BASELINE)
 
 
-def label_at_end(axis: Axes, x: float, y: float, text: str, colour: str, *, offset: float = 0.0) -> None:
+def label_at_end(axis: Axes, x: float, y: float, text: str, color: str, *, offset: float = 0.0) -> None:
     """Write a series' name beside its last point, `offset` points higher, instead of in a legend."""
     axis.annotate(
-        text, (x, y), xytext=(6, offset), textcoords="offset points", color=colour, va="center", ha="left",
+        text, (x, y), xytext=(6, offset), textcoords="offset points", color=color, va="center", ha="left",
         fontsize=11, annotation_clip=False,
     )  # fmt: skip

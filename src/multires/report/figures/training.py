@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from multires.report.figures.empty import of_rows
 from multires.report.figures.layers import condition_markers
-from multires.report.figures.style import BASELINE, INK, condition_colour, heading, new_figure
+from multires.report.figures.style import BASELINE, INK, condition_color, heading, new_figure
 from multires.report.names import condition_name, seed_count, speech_name
 
 _BASELINES = {"mfcc": ("MFCC", "|"), "mel": ("log-mel", "2"), "untrained": ("untrained", "x")}
@@ -48,8 +48,8 @@ def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figu
         axes[0, column].set_title(f"units {name}, {periods} ms", loc="left")
         axes[1, column].set_xlabel("step")
     handles = [
-        Line2D([], [], marker=marker, color=condition_colour(condition), linestyle="-" if filled else "--",
-               markerfacecolor=condition_colour(condition) if filled else "white", label=condition_name(condition))
+        Line2D([], [], marker=marker, color=condition_color(condition), linestyle="-" if filled else "--",
+               markerfacecolor=condition_color(condition) if filled else "white", label=condition_name(condition))
         for condition, (marker, filled) in markers.items()
     ]  # fmt: skip
     parts = set(log["part"])
@@ -64,18 +64,18 @@ def training_curves(log: pd.DataFrame, *, corpus: str, models: str = "") -> Figu
 
 
 def _training_lines(axis: Axes, rows: pd.DataFrame, measure: str, condition: str, marker: str, filled: bool) -> None:
-    colour = condition_colour(condition)
+    color = condition_color(condition)
     for part, curve in rows.groupby("part"):
         by_step = curve.groupby("step")[measure].agg(["mean", "min", "max"]).sort_index()
         steps = by_step.index.to_numpy(float)
         held = part == "held out"
         axis.plot(
-            steps, by_step["mean"], linestyle="-" if filled else "--", color=colour, linewidth=1.8 if held else 0.8,
+            steps, by_step["mean"], linestyle="-" if filled else "--", color=color, linewidth=1.8 if held else 0.8,
             marker=marker if held else None, markersize=5, markevery=max(1, len(steps) // 8),
-            markerfacecolor=colour if filled else "white",
+            markerfacecolor=color if filled else "white",
         )  # fmt: skip
         if held and len(steps) and (by_step["max"] > by_step["min"]).any():
-            axis.fill_between(steps, by_step["min"], by_step["max"], color=colour, alpha=0.15, linewidth=0)
+            axis.fill_between(steps, by_step["min"], by_step["max"], color=color, alpha=0.15, linewidth=0)
 
 
 @of_rows
@@ -95,14 +95,14 @@ def carries(table: pd.DataFrame, *, corpus: str = "", models: str = "") -> Figur
     shown = [name for name in _BASELINES if name in table]
     for place, row in enumerate(table.to_dict("records")):
         marker, filled = markers[row["condition"]]
-        colour = condition_colour(row["condition"])
-        axis.plot([row["baseline"], row["best"]], [place, place], color=colour, linewidth=1.2, zorder=1)
+        color = condition_color(row["condition"])
+        axis.plot([row["baseline"], row["best"]], [place, place], color=color, linewidth=1.2, zorder=1)
         if shown:
             for name in shown:
                 axis.plot(row[name], place, _BASELINES[name][1], color=BASELINE, markersize=11, markeredgewidth=1.8)
         else:
             axis.plot(row["baseline"], place, "|", color=BASELINE, markersize=12, markeredgewidth=1.8)
-        axis.plot(row["best"], place, marker, color=colour, markersize=8, markerfacecolor=colour if filled else "white")
+        axis.plot(row["best"], place, marker, color=color, markersize=8, markerfacecolor=color if filled else "white")
         verdict = "adequate" if row["carries"] else _shortfall(row)
         axis.annotate(
             f"{row['above']:+.2f} over {condition_name(row['baseline_name'])}: {verdict}",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from multires.report.figures.efficiency.labels import NOT_COUNTED, records, size_name
 from multires.report.figures.empty import nothing, of_rows
-from multires.report.figures.style import BASELINE, RESOLUTION_COLOURS, label_at_end, new_figure
+from multires.report.figures.style import BASELINE, RESOLUTION_COLORS, label_at_end, new_figure
 
 FACTORS = (2, 4, 8)
 """Downsampling factors of the what-ifs."""
@@ -28,12 +28,12 @@ def savings(table: pd.DataFrame) -> Figure:
     axis = axes.flat[0]
     for factor in FACTORS:
         part = rows[rows["factor"] == factor]
-        colour = _factor_colour(factor)
+        color = _factor_color(factor)
         saved = 100 * (1 - part["value"].to_numpy(float))
         layers = part["low_layers"].to_numpy(float)
-        axis.plot(layers, saved, marker="o", markersize=4, color=colour)
+        axis.plot(layers, saved, marker="o", markersize=4, color=color)
         if len(part):
-            label_at_end(axis, layers[-1], saved[-1], f"÷{factor}: {20 * factor} ms", colour)
+            label_at_end(axis, layers[-1], saved[-1], f"÷{factor}: {20 * factor} ms", color)
     measured = table[
         (table["measure"] == "ratio") & (table["view"] == "mono") & (table["batch"] == 1) & table["value"].notna()
     ]
@@ -42,7 +42,7 @@ def savings(table: pd.DataFrame) -> Figure:
         spread = [[100 * (row["high"] - row["value"])], [100 * (row["value"] - row["low"])]]
         axis.errorbar(
             row["low_layers"], 100 * (1 - row["value"]), yerr=spread, fmt="D", mfc="white", capsize=3,
-            color=_factor_colour(int(row["factor"])),
+            color=_factor_color(int(row["factor"])),
         )  # fmt: skip
     for published in records(
         table[
@@ -65,6 +65,6 @@ def savings(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _factor_colour(factor: int) -> str:
-    """The colour of the resolution that a factor leads to; black where it has none of its own."""
-    return RESOLUTION_COLOURS.get(round(0.02 * factor, 3), "#222222")
+def _factor_color(factor: int) -> str:
+    """The color of the resolution that a factor leads to; black where it has none of its own."""
+    return RESOLUTION_COLORS.get(round(0.02 * factor, 3), "#222222")

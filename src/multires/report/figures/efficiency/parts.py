@@ -14,7 +14,7 @@ from multires.report.figures.efficiency.labels import NOT_COUNTED, display_name,
 from multires.report.figures.empty import nothing, of_rows
 from multires.report.figures.style import new_figure
 
-PART_COLOURS = {
+PART_COLORS = {
     "waveform encoder": "#4D4D4D",
     "projection": "#8C8C8C",
     "positional convolution": "#B3B3B3",
@@ -25,7 +25,7 @@ PART_COLOURS = {
     "samplers": "#CC79A7",
     "norms, activations and the rest": "#DCDCDC",
 }
-"""By part; none of them is a resolution's colour."""
+"""By part; none of them is a resolution's color."""
 
 
 @of_rows
@@ -69,7 +69,7 @@ def time_by_part(table: pd.DataFrame) -> Figure:
         shares.append(share.set_axis([f"{display_name(name)}, {kind}" for name in names], axis=0))
     both = pd.concat(shares).fillna(0)
     both = both.loc[[f"{display_name(name)}, {kind}" for name in names for kind in ("time", "counted")]]
-    both = both[[part for part in PART_COLOURS if part in both]]
+    both = both[[part for part in PART_COLORS if part in both]]
     figure, axes = new_figure(1, 1, height=0.42 * len(both) + 2.1)
     axis = axes.flat[0]
     _stack(axis, both, None)
@@ -102,9 +102,9 @@ def _empty(table: pd.DataFrame, measure: str) -> Figure:
 def _stack(axis: Axes, wide: pd.DataFrame, totals: list[str] | None) -> None:
     left = np.zeros(len(wide))
     positions = np.arange(len(wide))
-    for part in [part for part in PART_COLOURS if part in wide]:
+    for part in [part for part in PART_COLORS if part in wide]:
         values = wide[part].to_numpy(float)
-        axis.barh(positions, values, left=left, color=PART_COLOURS[part], height=0.74, edgecolor="white", linewidth=0.5)
+        axis.barh(positions, values, left=left, color=PART_COLORS[part], height=0.74, edgecolor="white", linewidth=0.5)
         left += values
     for position, total in zip(positions, totals or [], strict=False):
         axis.annotate(total, (left[position], position), xytext=(4, 0), textcoords="offset points", va="center")
@@ -115,7 +115,7 @@ def _stack(axis: Axes, wide: pd.DataFrame, totals: list[str] | None) -> None:
 
 def _part_legend(figure: Figure, parts: pd.Index) -> None:
     """Parts recur in every bar, so one key below serves them all."""
-    handles = [Patch(color=PART_COLOURS[part], label=part) for part in PART_COLOURS if part in parts]
+    handles = [Patch(color=PART_COLORS[part], label=part) for part in PART_COLORS if part in parts]
     figure.legend(handles=handles, loc="outside lower left", ncols=3, fontsize=10.5)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from multires.report.figures.efficiency.labels import machine_name, records, size_name
 from multires.report.figures.empty import nothing
 from multires.report.figures.layers import condition_markers
-from multires.report.figures.style import BASELINE, condition_colour, new_figure
+from multires.report.figures.style import BASELINE, condition_color, new_figure
 
 _RIGHT = {"mono": True, "multi": False}
 """Architectures whose names are placed to the right of their points; other names are placed above the intervals.
@@ -40,13 +40,13 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
         nudge = 0.008 * (part["cost"].max() - part["cost"].min() + 0.05)
         for row in records(part):
             shape, filled = markers[row["condition"]]
-            colour = condition_colour(row["condition"])
+            color = condition_color(row["condition"])
             side = 0.0 if row["condition"] == "hubert" else nudge * (1 if row["condition"].endswith("+aux") else -1)
             reach = np.nan_to_num([[row["value"] - row["low"]], [row["high"] - row["value"]]])
             wide = np.clip([[row["cost"] - row["cost_low"]], [row["cost_high"] - row["cost"]]], 0, None)
             axis.errorbar(
-                row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=colour, capsize=3, markersize=8,
-                markerfacecolor=colour if filled else "white",
+                row["cost"] + side, row["value"], yerr=reach, xerr=wide, fmt=shape, color=color, capsize=3, markersize=8,
+                markerfacecolor=color if filled else "white",
             )  # fmt: skip
             at, place, align = (row["cost"] + side, row["value"] + reach[1, 0]), (0, 5), "center"
             shape_name = row["condition"].removesuffix("+aux")
@@ -57,7 +57,7 @@ def traded(trade: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 at, align = (row["cost"] + side, row["value"]), "left" if right else "right"
                 place = (8 if right else -8, 8 if above else -12)
             axis.annotate(
-                row["condition"], at, xytext=place, textcoords="offset points", ha=align, color=colour, fontsize=10.5
+                row["condition"], at, xytext=place, textcoords="offset points", ha=align, color=color, fontsize=10.5
             )
         axis.axvline(1, color=BASELINE, linewidth=0.8, linestyle=":")
         axis.set_title(f"{corpus}, {seeds}" if corpus else seeds)
