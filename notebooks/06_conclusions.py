@@ -97,7 +97,7 @@ figures.use_style()
 # %%
 import numpy as np
 
-from multires.measures.bootstrap import student_interval
+from multires.measures.student import student_interval
 
 differences = np.random.default_rng(0).normal(0.01, 0.01, size=5)
 interval = student_interval(differences)

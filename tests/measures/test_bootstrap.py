@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from multires.errors import MultiresError
 from multires.measures.bootstrap import (
@@ -11,7 +10,6 @@ from multires.measures.bootstrap import (
     draw_weights,
     ratio_bootstrap,
     resampling_clusters,
-    student_interval,
     summarize,
 )
 
@@ -59,23 +57,6 @@ def test_bias_of_resampling_is_shifted_away():
     assert found.interval == pytest.approx((0.55, 1.45))
 
 
-def test_student_interval_is_scipys():
-    values = np.random.default_rng(0).normal(0.4, 1, 6)
-    found = student_interval(values, 0.9)
-    reference = stats.ttest_1samp(values, 0)
-    assert (found.low, found.high) == pytest.approx(tuple(reference.confidence_interval(0.9)))
-    assert (found.p, found.mean, found.n) == (pytest.approx(reference.pvalue), pytest.approx(values.mean()), 6)
-
-
-def test_student_interval_of_one_value_and_of_equal_values():
-    one = student_interval([0.3])
-    assert one.mean == 0.3
-    assert np.isnan([one.low, one.high, one.p]).all()
-    equal = student_interval([2.0, 2.0])
-    assert (equal.low, equal.high, equal.p) == (2.0, 2.0, 0.0)
-    assert student_interval([0.0, 0.0]).p == 1.0
-
-
 def test_nominal_coverage():
     rng = np.random.default_rng(0)
     hits = 0
@@ -97,7 +78,6 @@ def test_clear_errors():
     for call, message in [
         (lambda: compare_replicates(0.0, np.zeros(3), np.zeros(4)), "cannot be paired"),
         (lambda: summarize(0.0, np.zeros(3), np.arange(9), 0, level=95), "level is 95"),
-        (lambda: student_interval([]), "at least one value"),
         (lambda: code_clusters(np.zeros(3), 4, "layer"), "layer: clusters to resample have shape"),
     ]:
         with pytest.raises(MultiresError, match=message):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from multires.experiment.plan import PLAN, Plan
+from multires.measures.student import half_width, one_sided_p
 
 SUPERIOR, EQUIVALENT, INFERIOR, UNDECIDED = "superior", "equivalent", "inferior", "undecided"
 """Regions of an effect."""
@@ -47,16 +47,16 @@ class Effect:
 
     def limits(self, level: float) -> tuple[Array, Array]:
         """Limits of the intervals."""
-        reach = stats.t.ppf(0.5 + level / 2, self.df) * self.error
+        reach = half_width(self.error, self.df, level)
         return self.value - reach, self.value + reach
 
     def p_above(self, bound: Array | float) -> Array:
         """One-sided p of the hypothesis that the effect is at most `bound`."""
-        return _p(self.value - bound, self.error, self.df)
+        return one_sided_p(self.value - bound, self.error, self.df)
 
     def p_below(self, bound: Array | float) -> Array:
         """One-sided p of the hypothesis that the effect is at least `bound`."""
-        return _p(bound - self.value, self.error, self.df)
+        return one_sided_p(bound - self.value, self.error, self.df)
 
     def take(self, columns: npt.NDArray[np.intp]) -> Effect:
         """The same for some of the outcomes."""
@@ -84,14 +84,6 @@ class Decisions:
     gained: Flags
     claim_1: Names
     claim_2: Names
-
-
-def _p(distance: Array, error: Array, df: Array) -> Array:
-    sure = np.where(distance > 0, np.inf, np.where(distance < 0, -np.inf, 0.0))
-    with np.errstate(over="ignore"):
-        ratio = np.divide(distance, error, out=np.array(np.broadcast_to(sure, np.shape(distance))), where=error > 0)
-    p: Array = stats.t.sf(ratio, df)
-    return np.where(np.isnan(error), 1.0, p)
 
 
 def holm(p: Array, family: Flags, alpha: float) -> Flags:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from multires.errors import MultiresError
+from multires.measures.student import half_width
 
 MIN_SPEAKERS = 8
 """Fewer speakers than this give no interval."""
@@ -105,7 +105,7 @@ def crossed_interval(cells: npt.ArrayLike, totals: npt.ArrayLike, *, level: floa
     with np.errstate(invalid="ignore", divide="ignore"):
         df = np.where(variance > 0, np.clip(variance**2 / spread, 1, None), 1.0)
     error = np.sqrt(variance)
-    reach = stats.t.ppf(0.5 + level / 2, df) * error
+    reach = half_width(error, df, level)
     if speakers < MIN_SPEAKERS:
         reach = np.full(value.shape, np.nan)
     return CrossedInterval(value, value - reach, value + reach, error, df, p_seeds, seeds, speakers)
@@ -137,7 +137,7 @@ def seed_interval(values: npt.ArrayLike, *, level: float = 0.95) -> CrossedInter
         unknown = np.asarray(np.nan)
         return CrossedInterval(value, unknown, unknown, unknown, df, unknown, 1, 0)
     error = np.asarray(of_seeds.std(ddof=1) / np.sqrt(seeds))
-    reach = stats.t.ppf(0.5 + level / 2, df) * error
+    reach = half_width(error, df, level)
     return CrossedInterval(value, value - reach, value + reach, error, df, _sign_flip(of_seeds), seeds, 0)
 
 

@@ -1,4 +1,4 @@
-"""Intervals: one bootstrap over clusters, and Student's interval of a mean."""
+"""The bootstrap over clusters and its intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int
-from scipy import stats
 
 from multires.errors import MultiresError
 
@@ -54,56 +53,6 @@ class Bootstrap:
     def interval(self) -> tuple[float, float]:
         """Limits of the interval."""
         return self.low, self.high
-
-
-@dataclass(frozen=True)
-class StudentInterval:
-    """Mean of independent values with Student's interval.
-
-    Attributes
-    ----------
-    mean
-        Mean of the values.
-    low, high
-        Limits of the interval; NaN for one value.
-    p
-        Two-sided p-value of a mean of zero; NaN for one value.
-    n
-        Number of values.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-    n: int
-
-
-def student_interval(values: npt.ArrayLike, level: float = LEVEL) -> StudentInterval:
-    """Student's interval of the mean of independent, approximately normal values, such as one score per seed.
-
-    Raises
-    ------
-    MultiresError
-        If there is no value or `level` is not between 0 and 1.
-
-    Examples
-    --------
-    >>> found = student_interval([1.0, 2.0, 3.0])
-    >>> round(float(found.low), 3), round(float(found.high), 3)
-    (-0.484, 4.484)
-    """
-    values = np.asarray(values, dtype=np.float64)
-    tail = _tail(level)
-    if values.ndim != 1 or not len(values):
-        raise MultiresError(f"values have shape {values.shape}: give a vector with at least one value")
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return StudentInterval(mean, float("nan"), float("nan"), float("nan"), n)
-    error = float(values.std(ddof=1)) / np.sqrt(n)
-    reach = float(stats.t.ppf(1 - tail, n - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
-    return StudentInterval(mean, mean - reach, mean + reach, p, n)
 
 
 def draw_weights(clusters: int, replicates: int, seed: int) -> Float[np.ndarray, "replicates clusters"]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multires.experiment.plan import CONDITIONS, PLAN
-from multires.measures.bootstrap import student_interval
+from multires.measures.student import student_interval
 
 
 def counted(table: pd.DataFrame) -> str:
