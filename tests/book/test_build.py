@@ -1,5 +1,7 @@
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -236,14 +238,15 @@ def test_folded_cells_are_named_by_what_they_hold():
         (["--output", "file"], "choose another output folder"),
     ],
 )
-def test_wrong_parameters_stop_the_command_with_one_sentence(tmp_path, monkeypatch, capsys, arguments, told):
+def test_wrong_parameters_stop_the_command_with_one_sentence(tmp_path, monkeypatch, caplog, arguments, told):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     assert build.main(arguments) == 2
-    error = capsys.readouterr().err
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    error = record.getMessage()
     assert error.startswith("multires: ")
     assert told in error
-    assert error.count("\n") == 1
+    assert "\n" not in error
 
 
 def test_a_package_without_notebooks_says_what_to_do(tmp_path, monkeypatch):
@@ -253,9 +256,17 @@ def test_a_package_without_notebooks_says_what_to_do(tmp_path, monkeypatch):
         notebooks.checkout()
 
 
-def test_checking_a_book_that_is_not_there_fails(tmp_path, capsys):
+def test_checking_a_book_that_is_not_there_fails(tmp_path, caplog):
     assert build.main(["--check", "--output", str(tmp_path)]) == 1
-    assert "holds no book" in capsys.readouterr().err
+    assert "holds no book" in caplog.text
+
+
+def test_the_terminal_shows_what_is_wrong_on_standard_error(tmp_path):
+    command = [sys.executable, "-m", "multires.book", "--check", "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "holds no book" in done.stderr
+    assert "holds no book" not in done.stdout
 
 
 def test_papermill_explains_every_parameter(tree):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -30,8 +31,12 @@ from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.profiles import DEFAULT, PROFILES
 from multires.runtime.digest import code_digest
+from multires.runtime.notices import show_notices
 from multires.runtime.processes import Terminated
 from multires.runtime.storage import make_marked
+
+_LOG = logging.getLogger(__name__)
+
 
 if TYPE_CHECKING:
     from multires.analysis.run import Run
@@ -466,6 +471,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="execute every notebook even if nothing has changed")
     parser.add_argument("--check", action="store_true", help="only check the pages that are there")
     given = parser.parse_args(arguments)
+    show_notices()
     # The kernels' debugger warns about frozen modules on standard error; nothing here is debugged.
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
@@ -475,10 +481,10 @@ def main(arguments: list[str] | None = None) -> int:
             given.profile, given.data, _seed(given.seed), given.workspace, given.output, force=given.force
         )
     except MultiresError as error:
-        print(f"multires: {error}", file=sys.stderr)
+        _LOG.error("multires: %s", error)
         return 2
     except KeyboardInterrupt:
-        print("multires: interrupted; the next run continues from here", file=sys.stderr)
+        _LOG.error("multires: interrupted; the next run continues from here")
         return 128 + (Terminated.last or signal.SIGINT)
     print(f"\nthe book: {page.resolve()}")
     return 0
@@ -494,7 +500,7 @@ def _report(html: Path) -> int:
     root = checkout()
     faults = check_pages(html, root / "_toc.yml", hidden=(str(root), str(Path.home())))
     for fault in faults:
-        print(fault, file=sys.stderr)
+        _LOG.error("%s", fault)
     pages = len(list(html.rglob("*.html")))
     print(f"{html}: {pages} pages, {len(faults)} faults")
     return 1 if faults else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from multires.errors import MultiresError
+from multires.runtime.notices import show_notices
+
+_LOG = logging.getLogger(__name__)
+
 
 _GITHUB = "https://github.com/"
 
@@ -197,6 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m multires.book.notebooks", description=__doc__)
     parser.add_argument("command", choices=["sync", "check"])
     command = parser.parse_args(arguments).command
+    show_notices()
     try:
         root = checkout()
         if command == "sync":
@@ -205,10 +210,10 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         faults = check(root)
     except MultiresError as error:
-        print(f"multires: {error}", file=sys.stderr)
+        _LOG.error("multires: %s", error)
         return 2
     for fault in faults:
-        print(fault, file=sys.stderr)
+        _LOG.error("%s", fault)
     return 1 if faults else 0
 
 

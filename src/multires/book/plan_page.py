@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 
 from multires.book.notebooks import checkout
 from multires.errors import MultiresError
 from multires.experiment.plan import PLAN, Outcome, Plan
 from multires.experiment.speakers import Settings
+from multires.runtime.notices import show_notices
+
+_LOG = logging.getLogger(__name__)
+
 
 PAGE = Path("book") / "plan.md"
 
@@ -199,10 +203,11 @@ def _history(plan: Plan) -> str:
 
 def main() -> int:
     """Write the page into the checkout."""
+    show_notices()
     try:
         path = checkout() / PAGE
     except MultiresError as error:
-        print(f"multires: {error}", file=sys.stderr)
+        _LOG.error("multires: %s", error)
         return 2
     path.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE}")

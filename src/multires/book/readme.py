@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +19,11 @@ from multires.models.mr_hubert import MultiResHubert
 from multires.report import sentences
 from multires.report import verdicts as claims
 from multires.report.figures import schematic, use_style
+from multires.runtime.notices import show_notices
 
 BEGIN, END = "<!-- verdicts: written by `make readme` -->", "<!-- end of verdicts -->"
+_LOG = logging.getLogger(__name__)
+
 
 PICTURE = Path("book") / "_static" / "readme.png"
 
@@ -92,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m multires.book.readme", description=__doc__)
     parser.add_argument("command", choices=["write", "check"])
     command = parser.parse_args(arguments).command
+    show_notices()
     try:
         root = checkout()
         readme = root / "README.md"
@@ -102,10 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"wrote {readme.name} and {draw(root / PICTURE).relative_to(root)}")
             return 0
     except MultiresError as error:
-        print(f"multires: {error}", file=sys.stderr)
+        _LOG.error("multires: %s", error)
         return 2
     if text != wanted:
-        print("README.md: its verdicts are not those of the tables in the package: run `make readme`", file=sys.stderr)
+        _LOG.error("README.md: its verdicts are not those of the tables in the package: run `make readme`")
         return 1
     return 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from filelock import FileLock, Timeout
 from multires.errors import MultiresError
 from multires.runtime.processes import GRACE, PARENT, noted_interrupts
 from multires.runtime.storage import replace_file
+
+_LOG = logging.getLogger(__name__)
 
 REPORT_SECONDS = 5.0
 """Seconds between two progress reports of a worker."""
@@ -174,7 +176,7 @@ def run_workers(
             shown = 0.0
             while any(process.poll() is None for process in processes) and not stopped.is_set():
                 if progress and time.monotonic() - shown > STATUS_SECONDS:
-                    print(status_line(jobs, folder), file=sys.stderr, flush=True)
+                    _LOG.info("%s", status_line(jobs, folder))
                     shown = time.monotonic()
                 stopped.wait(1.0)
         finally:

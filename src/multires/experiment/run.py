@@ -37,6 +37,7 @@ from multires.experiment.train import load_material_of, run_worker, train_all, t
 from multires.models.mr_hubert import MultiResHubert
 from multires.profiles import once, present_name
 from multires.results import provenance
+from multires.runtime.notices import show_notices
 from multires.runtime.processes import Terminated, interrupt_on_termination
 from multires.training.distributed import Processes, own_device
 from multires.training.records import training_log
@@ -185,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="in place of the size's own")
     parser.add_argument("--estimate-only", action="store_true", help="print what it would take, and stop")
     given = vars(parser.parse_args(arguments))
+    show_notices()
     interrupt_on_termination()
     worker, scorer, teacher, layer = (
         given.pop(name) for name in ("worker", "score_worker", "teacher", "teacher_layer")

@@ -39,6 +39,7 @@ from multires.experiment.teacher import frame_phones
 from multires.measures.units import unit_scores
 from multires.models.checkpoint import read_header
 from multires.results import provenance, read_table, write_table
+from multires.runtime.notices import show_notices
 from multires.training.speech import Speech, frame_count, load_speech
 
 _LOG = logging.getLogger(__name__)
@@ -213,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=SHIPPED, help="the .parquet file to write")
     parser.add_argument("--jobs", type=int, default=1, help="single-threaded processes that score")
     given = vars(parser.parse_args(arguments))
+    show_notices()
     runs: dict[str, str] = {}
     try:
         for pair in given.pop("runs"):
