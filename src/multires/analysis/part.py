@@ -12,7 +12,7 @@ PAIRS = (("mono+aux", "multi+aux"), ("mono", "multi"))
 """Conditions that differ in downsampling alone, those with the auxiliary loss first."""
 
 _SHARED = ("corpus", "shared_speakers", "segments", "frame_sample", "_shared_segments")
-"""What a run has read once and does not depend on its models."""
+"""Data of a run that is read once and does not depend on its models."""
 
 
 def part_of(run: Run, models: Sequence[str], **settings: Any) -> Run:

@@ -11,7 +11,7 @@ from multires.errors import MultiresError
 
 
 def cache_folder(cache: str | Path | None) -> Path:
-    """The folder to keep things in: in the argument, else the variable MULTIRES_CACHE, else the user's cache folder.
+    """The cache folder: the argument, else the variable MULTIRES_CACHE, else the user's cache folder.
 
     Raises
     ------

@@ -57,11 +57,11 @@ class ContentReader(io.RawIOBase):
         self._size = len(content.prefix) + content.end - content.start
 
     def readable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def tell(self) -> int:

@@ -1,4 +1,4 @@
-"""Recognizes what kind of corpus a folder holds, and which of its splits are meant for training and for evaluation."""
+"""Detection of the kind of corpus in a folder, and of its splits for training and for evaluation."""
 
 from __future__ import annotations
 

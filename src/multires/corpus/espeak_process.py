@@ -2,7 +2,7 @@
 
 espeak-ng keeps state from one sentence to the next (flutter, for one) and is one per process. So each speaker is spoken
 by a fresh process that runs this file as a script: it gives the same samples whatever was spoken before and wherever it
-runs, and a crash in the library ends that process only. The script needs the standard library alone and so starts fast.
+runs, and a crash in the library ends that process only. The script needs only the standard library, and so starts fast.
 
 It reads a JSON object from standard input (`library` and `data`: paths; `voice`: name; `rate`, `pitch`, `range`:
 espeak-ng's parameters; `texts`) and writes one JSON line, then the samples (int16, native order) of all texts. The line

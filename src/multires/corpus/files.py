@@ -1,4 +1,4 @@
-"""Reads audio and text files, and names what is wrong with a bad one."""
+"""Audio and text files, with errors that say what is wrong with a bad one."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def read_text(path: Path) -> str:
 
 
 def readable(name: str | os.PathLike[str]) -> str:
-    r"""A name for people and tables: bytes that are not UTF-8, and control characters, are escaped.
+    r"""A name for messages and tables: bytes that are not UTF-8 and control characters are escaped.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def load_folder(
     extensions. A TextGrid without audio beside it belongs to the one recording of its name in a folder of the same name
     elsewhere, as in the output of the Montreal Forced Aligner. The speaker is the name of the folder that the file is
     in. All is one split, ``all``, unless `splits` names sub-folders of `root`: then these are the splits, and the rest
-    is not read. Names that begin with a dot are passed over; links are followed.
+    is not read. Names that begin with a dot are skipped; links are followed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Turns files on disk into a corpus: reads each once, and names what cannot be used."""
+"""A corpus from files on disk: each file is read once, and those that cannot be used are named."""
 
 from __future__ import annotations
 

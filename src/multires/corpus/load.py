@@ -1,4 +1,4 @@
-"""Loads any kind of corpus."""
+"""Loading of any kind of corpus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_corpus(
     force_align: bool = False,
     progress: bool = True,
 ) -> Corpus:
-    """Utterances with audio that is read when asked for, and timed words and phones where known.
+    """Utterances with audio that is read on demand, and timed words and phones where known.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The frames of an MP3 stream, counted.
+"""Frame counts of MP3 streams.
 
 An MP3 file holds no length: decoders estimate one from the first frame's bit rate, or take it from a Xing, Info or VBRI
 frame that an encoder may have put in front. libsndfile stops at the estimate, so each stream is given an Info frame

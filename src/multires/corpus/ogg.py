@@ -1,4 +1,4 @@
-"""Ogg pages with a serial number of one's choice, so that encoding the same audio twice gives the same bytes."""
+"""Ogg pages with a chosen serial number, so that encoding the same audio twice gives the same bytes."""
 
 from __future__ import annotations
 

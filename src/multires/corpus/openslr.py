@@ -1,4 +1,4 @@
-"""LibriSpeech and its alignments from where they are published, into the layout that `librispeech.py` reads."""
+"""Downloads of LibriSpeech and its alignments into the layout that `librispeech.py` reads."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def absent(root: Path, splits: Sequence[str]) -> list[Archive]:
 
 
 def provide(root: Path, splits: Sequence[str], *, progress: bool = True) -> Path:
-    """Fetch and unpack what of some splits and their alignments is not below `root` yet.
+    """Download and unpack those parts of some splits and their alignments that are not below `root` yet.
 
     A download that breaks off is resumed by the next call; a split appears when it is whole; its archive is deleted
     then. Of archives only regular files are taken that have the layout's names, so that none ends up elsewhere.

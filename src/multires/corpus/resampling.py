@@ -1,4 +1,4 @@
-"""A change of sample rate in blocks, equal to one of the whole signal."""
+"""Resampling in blocks, equal to resampling the whole signal."""
 
 from __future__ import annotations
 

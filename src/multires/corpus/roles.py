@@ -1,4 +1,4 @@
-"""Roles of splits: what is fitted on must not be what is evaluated on."""
+"""Roles of splits: measures are fitted on some and evaluated on others."""
 
 from __future__ import annotations
 

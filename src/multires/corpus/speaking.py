@@ -1,4 +1,4 @@
-"""Speaks sentences through espeak-ng, with phone and word times from its events."""
+"""Speech synthesis with espeak-ng, with phone and word times from its events."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A sentence as spoken.
+    """A synthesized sentence.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Speech:
     words, phones
         Times in seconds; phones tile the time from 0 to the end, silences included.
     problem
-        What keeps the sentence from being used, or None.
+        Reason that the sentence cannot be used, or None.
     """
 
     samples: np.ndarray

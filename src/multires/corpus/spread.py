@@ -1,4 +1,4 @@
-"""Takes a few utterances from many speakers."""
+"""Selection of a few utterances from many speakers."""
 
 from __future__ import annotations
 

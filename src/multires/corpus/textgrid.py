@@ -1,4 +1,4 @@
-"""Reads TextGrids in Praat's long and short text format."""
+"""TextGrids in Praat's long and short text format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists the files below a folder: links are followed, each folder is read once, and hidden names are passed over."""
+"""Files below a folder: links are followed, each folder is read once, and hidden names are skipped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Listing:
 def listed(root: Path) -> Listing:
     """The files in `root` and below.
 
-    Names that begin with a dot are passed over: they are bins, caches, the stores of version control, and the side
+    Names that begin with a dot are skipped: they are bins, caches, the stores of version control, and the side
     files that macOS writes. A folder that can be reached by several ways, as links allow, is read once; so is a file.
     """
     listing = Listing()

@@ -51,7 +51,7 @@ class WordVectors:
 
     @property
     def dim(self) -> int:
-        """Numbers in a vector."""
+        """Dimension of the vectors."""
         return self.vectors.shape[1]
 
     def of(self, words: npt.ArrayLike) -> tuple[Float[np.ndarray, "known dim"], Bool[np.ndarray, " words"]]:
@@ -63,7 +63,7 @@ class WordVectors:
 def read_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVectors:
     """Read vectors in GloVe's text format: a word and its numbers on each line, with spaces between.
 
-    A first line of two whole numbers (rows and dimensions, as word2vec and fastText write) is passed over. Words may
+    A first line of two whole numbers (rows and dimensions, as word2vec and fastText write) is skipped. Words may
     contain spaces, or be a character that counts as one, as in the published files; they are compared in lower case, as
     corpora have them.
 

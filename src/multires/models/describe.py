@@ -125,7 +125,7 @@ def _file(name: str, cache: str | Path | None) -> Path | None:
 
 
 def _license(name: str) -> str:
-    """As the model's own files say, or its publisher for all of them."""
+    """License of the model's weights, from its own files or its publisher's statement for all of them."""
     if name in published():
         return "MIT, as fairseq's README says of its pre-trained models"
     if name in shipped() or name.startswith("untrained/"):

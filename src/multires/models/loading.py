@@ -41,7 +41,7 @@ def load_model(
     seed
         Of an untrained model's weights.
     device
-        If the weights go.
+        Where the weights are kept, such as ``cpu`` or ``cuda``.
     cache
         The folder for downloads; see `multires.models.download.model_cache`.
     precision
@@ -53,7 +53,7 @@ def load_model(
     Raises
     ------
     MultiresError
-        If nothing has that name, or it cannot be had or read.
+        If nothing has that name, or it cannot be downloaded or read.
     """
     choose("precision", precision, ("auto", "float32", "bfloat16"))
     model = _load(str(name), seed, cache)
@@ -103,7 +103,7 @@ def _is_path(name: str) -> bool:
 
 
 def no_file(path: Path) -> MultiresError:
-    """The error for the path of something else than a checkpoint."""
+    """The error for a path that holds no checkpoint."""
     if not path.is_dir():
         return MultiresError(
             f"there is no file {path}: give the path of a checkpoint, or a name that `multires models` lists"

@@ -36,7 +36,7 @@ class Published:
     data, reference
         What it was trained on, and where it is described.
     url
-        If it is fetched from.
+        Address that it is downloaded from.
     config
         Its architecture as far as papers and published training configurations tell it, for tables only: loading goes
         by the checkpoint's own configuration. None where only the checkpoint knows.
@@ -197,7 +197,7 @@ def parameter_count(config: ModelConfig) -> int:
 
 
 def unknown_model(name: str) -> MultiresError:
-    """The error that says what there is."""
+    """The error for an unknown name, with the names that exist."""
     known = [*shipped(), *ACOUSTIC, *published(), *untrained()]
     return MultiresError(
         f"unknown model {name!r}: choose one of {', '.join(known)}, torchaudio:<bundle>, transformers:<folder or name>, "

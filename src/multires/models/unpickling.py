@@ -15,7 +15,7 @@ from multires.errors import MultiresError
 
 
 class Inert:
-    """Stands where a checkpoint names a class: keeps what it is given and does nothing."""
+    """Stand-in for a class that a checkpoint names: keeps its arguments and does nothing."""
 
     def __init__(self, *arguments: object) -> None:
         self.arguments = arguments

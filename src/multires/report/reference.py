@@ -50,11 +50,11 @@ def reference(stage: str, table: pd.DataFrame) -> str:
 
 
 _RISES = {"mel": False, "phone": True, "word": True}
-"""Whether a trained encoder's score is known to rise with depth, by view."""
+"""Known direction of a trained encoder's score with depth, by view: true where it rises."""
 
 
 def order(stage: str, table: pd.DataFrame) -> str:
-    """Whether the order that is known of trained encoders holds: sound falls with depth, phones and words rise.
+    """Sentence on whether the known order of trained encoders holds: sound falls with depth, phones and words rise.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from multires.report.sentences import ACOUSTIC_NAMES
 
 
 def similarity(table: pd.DataFrame) -> str:
-    """What layers of equal depth in two models share, at most and at least.
+    """Sentences on the highest and lowest similarity of layers of equal depth in two models.
 
     Parameters
     ----------

@@ -22,14 +22,14 @@ class Engine:
         return 1
 
     def each(self, function: Callable[[Piece], Result], pieces: Iterable[Piece], what: str) -> Iterator[Result]:
-        """The results of a function for every piece, in the order in which they are done.
+        """The results of a function for every piece, in the order in which they finish.
 
         Parameters
         ----------
         function, pieces
             Picklable where the engine is a cluster; `str` of a piece names it in messages.
         what
-            The pieces together, for messages.
+            Name of all pieces together, for messages.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Notices for the person at the keyboard: what a run waits for, retries or computes again.
+"""Log messages on the terminal: waits, retries, recomputations and errors.
 
 Every module logs to ``logging.getLogger(__name__)``. The command line and notebooks show these messages on standard
 error; programs that use the package configure logging as they like.

@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 def side_by_side(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
     """The results of `work` for every item, in order, in as many threads as matrix products may use, each with one.
 
-    A core for each small matrix is several times faster than all cores for one. Where matrix products may use one
+    One core for each small matrix is several times faster than all cores on one matrix. Where matrix products may use one
     thread only, as in a worker that is itself one of several, items are worked on one after the other. Either way every
     product runs in one thread, so that results do not depend on the number of cores.
     """
@@ -44,7 +44,7 @@ def in_processes(work: Callable[[Item], Found], items: Sequence[Item], count: in
     """The results of `work` for every item, in order, from `count` processes of one thread each.
 
     The processes stay a minute for further work, and end with this process however it ends. Where one of them dies,
-    what is left is done here.
+    the remaining items are processed here.
     """
     from joblib import Parallel, delayed, parallel_config
 

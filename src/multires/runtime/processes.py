@@ -1,7 +1,7 @@
 """Processes that end with the one that started them, and termination signals that act as Ctrl-C does.
 
 This file is also a script that runs another one: ``python processes.py PARENT TARGET`` runs a module (by its dotted
-name) or a script (by its path) that ends when process PARENT does. It needs the standard library alone.
+name) or a script (by its path) that ends when process PARENT does. It needs only the standard library.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def command(target: str, *options: str) -> list[str]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, on Ctrl-C's way; `last` is the number of the latest one, 0 before any."""
+    """SIGTERM or SIGHUP, raised where Ctrl-C would raise; `last` is the number of the most recent one, 0 before any."""
 
     last = 0
 

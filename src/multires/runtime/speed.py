@@ -1,7 +1,7 @@
 """Speed of this machine: product rates, the faster precision, and how many jobs to run at a time.
 
-What is slow to measure is measured once for each processor, number of threads and version of PyTorch, and kept in the
-user's cache folder.
+Slow measurements are made once for each processor, number of threads and version of PyTorch, and kept in the user's
+cache folder.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def fastest_precision(precision: str = "auto", device: str | torch.device = "cpu
 def best_jobs(threads: int) -> int:
     """Number of parallel jobs with the highest throughput on `threads` threads, shared equally; measured once.
 
-    Small products and what lies between products gain little from several threads, whole batches side by side do.
+    Small products and the operations between products gain little from several threads; whole batches in parallel do.
     """
     if threads < 2:
         return 1

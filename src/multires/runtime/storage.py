@@ -202,7 +202,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def making(target: Path) -> Iterator[None]:
-    """Hold a lock on `target` while it is made: another process that wants to make it waits, then finds it.
+    """Hold a lock on `target` while it is made: another process that needs it waits, then finds it.
 
     The system releases the lock when the process ends, however it ends. URLs cannot be locked: there two runs may do
     the same work, and the later one replaces the same files.

@@ -1,4 +1,4 @@
-"""Temporary files and folders beside what they become: private names, held while in use, removed when abandoned.
+"""Temporary files and folders next to their targets: private names, locked while in use, removed when abandoned.
 
 A name is drawn at random and created exclusively, so that links planted by others are never followed. The owner holds a
 lock of the operating system, which ends with its process; whatever is left unlocked was abandoned and may be removed.

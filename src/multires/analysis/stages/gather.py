@@ -108,7 +108,7 @@ def gather_rows(
 
 
 def _too_little(run: Run) -> str:
-    """What a corpus lacks for a table without rows, and the remedy."""
+    """Reason and remedy for a table without rows."""
     if not run.segments["unit"].isin(["phone", "word"]).any():
         return "has no phones and words with times: give recordings with alignments"
     if len({utterance.speaker for utterance in run.corpus}) < 2:
