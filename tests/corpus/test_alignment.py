@@ -275,3 +275,9 @@ def test_timit_garbage_is_never_more_than_a_bad_file(tmp_path_factory, data):
     except BadFile:
         return
     assert all(0 <= phone.start < phone.end <= 1 for phone in alignment.phones or ())
+
+
+def test_swapped_tiers_are_refused(grid):
+    phones, words = [(0.0, 0.5, "K"), (0.5, 1.0, "AE1")], [(0.0, 0.5, "cat"), (0.5, 1.0, "sat")]
+    with pytest.raises(BadFile, match="swap them"):
+        read_textgrid(grid(words=phones, phones=words), 1.0)

@@ -80,3 +80,12 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.txt").write_bytes("caf\xe9 1 2\n".encode("latin-1"))
     with pytest.raises(MultiresError, match="UTF-8"):
         read_word_vectors(tmp_path / "latin.txt")
+
+
+def test_a_word_in_lower_case_counts_before_another_case_and_the_first_of_two_lines(tmp_path):
+    (tmp_path / "v.txt").write_text("US 1 1\nus 2 2\nus 3 3\nCat 4 4\nCAT 5 5\nsat 6 6\nSat 7 7\n")
+    found = read_word_vectors(tmp_path / "v.txt")
+    vectors, known = found.of(["us", "cat", "sat"])
+    assert known.all()
+    assert vectors.tolist() == [[2, 2], [4, 4], [6, 6]]
+    assert found.repeated == 4

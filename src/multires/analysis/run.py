@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,11 @@ class Run:
             logger.info(
                 "%s: %d utterances; %d problems, which the provenance of the tables lists, such as %s: %s",
                 readable(self.data or corpus.name), len(corpus), len(corpus.skipped), name, reason,
+            )  # fmt: skip
+        if copies := _copies(corpus):
+            logger.warning(
+                "%d recordings hold the same audio as another one of their split, such as %s and %s: they count twice; "
+                "remove the copies", len(copies), *copies[0],
             )  # fmt: skip
         if self.profile.split_by_speaker is not None:
             corpus = divide_by_speaker(corpus, self.profile.split_by_speaker, seed=self.seed)
@@ -340,7 +345,11 @@ class Run:
         corpus: bool,
     ) -> Result:
         table = compute()
-        more = {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
+        more: dict[str, Any] = (
+            {"skipped": {"count": len(self.corpus.skipped), "files": list(self.corpus.skipped)}} if corpus else {}
+        )
+        if corpus and (copies := _copies(self.corpus)):
+            more["copies"] = [list(pair) for pair in copies]
         long = self._windows() if corpus else {}
         source = provenance(self.profile.name, parameters, key=key, stage=stage, rows=len(table), **more, **long)
         write_table(table, path, source)
@@ -400,6 +409,7 @@ def open_run(
         show_notices()
         begin_steps()
     chosen = speech_profile(profile, data if speech else None, **overrides)
+    chosen = replace(chosen, models=_each_once(chosen.models))
     seed = positive_integer("seed", seed, lowest=0)
     if not isinstance(layers, list | tuple):
         layers = [name.strip() for name in text_parameter("layers", layers).split(",") if name.strip()]
@@ -426,6 +436,18 @@ def open_run(
         check_cells({name: run.model(name) for name in chosen.models})
     run.model(chosen.reference_model)
     return run
+
+
+def _each_once(models: Sequence[str]) -> tuple[str, ...]:
+    """Models without those that are an earlier one under another name, such as a link or another spelling of a path."""
+    first: dict[tuple[str, str], str] = {}
+    for name in models:
+        kind, _, rest = name.rpartition(":")
+        place = Path(rest).expanduser()
+        kept = first.setdefault((kind, str(place.resolve()) if place.exists() else rest), name)
+        if kept != name:
+            logger.warning("models: %s is %s under another name and counts once", visible(name), visible(kept))
+    return tuple(first.values())
 
 
 def _folder_name(subject: Subject, key: str) -> str:
@@ -477,6 +499,17 @@ def _kept(path: Path, key: str, parameters: Mapping[str, Any]) -> tuple[Result |
     if source.get("key") != key or source.get("parameters") != _as_json(parameters):
         return None, f"{path} does not match its provenance"
     return Result(table, source, path), ""
+
+
+def _copies(corpus: Corpus) -> list[tuple[str, str]]:
+    """Pairs of utterances of one split whose files hold the same bytes: the first, and each further one."""
+    first: dict[tuple[str, str], str] = {}
+    found = []
+    for utterance in corpus:
+        kept = first.setdefault((utterance.split, utterance.digest or utterance.id), utterance.id)
+        if kept != utterance.id:
+            found.append((kept, utterance.id))
+    return found
 
 
 def _as_json(value: Any) -> Any:

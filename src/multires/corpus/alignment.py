@@ -185,6 +185,8 @@ def _alignment(
                 raise
             problems.append(f"is used for its words only: {error.reason}")
         except _Unknown as error:
+            if spoken and all(from_arpabet(word.label) for word in spoken):
+                raise BadFile(path, "has phones in its tier of words and none in that of phones: swap them") from error
             problems.append(f"has phones that are not ARPAbet: {error}")
     return Alignment(spoken, labeled, tuple(problems))
 

@@ -65,7 +65,7 @@ def read_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
 
     A first line of two whole numbers (rows and dimensions, as word2vec and fastText write) is skipped. Words may
     contain spaces, or be a character that counts as one, as in the published files; they are compared in lower case, as
-    corpora have them.
+    corpora have them. Of several lines of a word, the first one counts that is written in lower case, else the first.
 
     Parameters
     ----------
@@ -83,6 +83,7 @@ def read_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
     path = Path(path).expanduser()
     wanted = None if words is None else {word.lower() for word in words}
     found: dict[str, int] = {}
+    other_case: set[str] = set()
     rows: list[np.ndarray] = []
     dim, lines, repeated = 0, 0, 0
     try:
@@ -97,7 +98,12 @@ def read_word_vectors(path: str | Path, words: Iterable[str] | None = None) -> W
                 vector = _numbers(parts[1:], dim, path, number)
                 if word in found:
                     repeated += 1
+                    if parts[0] == word and word in other_case:  # "us" is not "US", which may come first
+                        rows[found[word]] = vector
+                        other_case.remove(word)
                     continue
+                if parts[0] != word:
+                    other_case.add(word)
                 found[word] = len(rows)
                 rows.append(vector)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, BadFile) as error:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError, choose
 from multires.models.config import ModelConfig
 from multires.models.fairseq_options import Options, mapping
@@ -78,6 +79,8 @@ def fairseq_config(state: Mapping[str, Any], path: Path) -> ModelConfig:
     for name, only in _UNSUPPORTED.items():
         if (value := options.get(name, only)) != only and str(value).lower() != str(only).lower():
             raise MultiresError(f"{path} was trained with {name}={str(value)[:80]}, and multires computes only {only}")
+    if (rate := options.number("sample_rate", SAMPLE_RATE, section="task")) != SAMPLE_RATE:
+        raise MultiresError(f"{path} was trained on audio at {rate:g} Hz, and multires reads {SAMPLE_RATE:,} Hz")
     width = options.integer("encoder_embed_dim", 768)
     ratios = options.ratios() if kind == "multires_hubert" else ()
     single = options.boolean("use_single_prediction", False) if ratios else False
