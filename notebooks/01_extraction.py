@@ -116,7 +116,7 @@ figures.durations(run.segments, corpus=run.corpus.name)
 # effect of the low resolution from that of the shape. [The explorer](../book/explorer) shows every model of the registry
 # in this way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the waveform up. A box is a layer over 160 ms of speech, divided into its frames; color is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and colored by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The models of this run, one of each shape, from the input at the bottom up. A box is a layer over 160 ms of speech, divided into its frames; color is the frame period, here and in every figure of the book. The line at the side is the encoder's output, added to the decoder's; a loss is marked where training predicts units.", "name": "fig-schematic"}, "image": {"alt": "For each model a column of boxes, one for each layer, divided into frames and colored by frame period. HuBERT is one stack at 20 ms; the control has three blocks at 20 ms; MR-HuBERT has its middle block at 40 ms, between a downsampler and an upsampler."}}
 shapes = stages.distinct_models(run)
 figures.schematic(stages.layer_table(run, shapes), {name: run.model(name).predicts_from for name in shapes})
 # %% tags=["hide-input"]

@@ -59,10 +59,12 @@ from IPython.display import Markdown
 from multires import open_run
 from multires.analysis import comparisons, stages
 from multires.analysis.attempt import attempt
+from multires.analysis.part import part_of, resolution_pair
+from multires.analysis.reference import reference_table
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import contrasts, figures, sentences
+from multires.report import contrasts, figures, reference, sentences, structure
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -188,6 +190,36 @@ figures.cca_by_window(cca.table, corpus=run.corpus.name, models=sentences.models
 Markdown(sentences.cca_windows(cca.table))
 
 # %% [markdown]
+# ## A large trained encoder for reference
+#
+# How would these curves look for a model that has learned a great deal? {numref}`fig-cca-reference` shows the encoder of
+# Whisper base, on read speech. It is not in the paper: it is trained on transcripts, not on masked units. It is a positive
+# control of the measure, for what happens in such an encoder is known: sound fades with depth, phones and words emerge. The
+# table comes with the package; `python -m multires.analysis.reference` makes it again.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Whisper base encoder, supervised, not in the paper: CCA of every layer with log-mel, phones and words. A reference for what a trained hierarchy looks like. Bars are 95 % intervals over speakers; gray: shuffled pairs.", "name": "fig-cca-reference"}, "image": {"alt": "Three panels for Whisper's encoder: CCA with log-mel falls with depth, with phones and words it rises."}}
+encoder = reference_table("cca")
+figures.reference_curves("cca", encoder, corpus="LibriSpeech")
+# %% tags=["hide-input"]
+Markdown(f"{reference.order('cca', encoder)} {reference.reference('cca', encoder)}")
+
+# %% [markdown]
+# ## Layers compared with one another
+#
+# CCA can also compare two models. {numref}`fig-similarity` shows how alike the layers of two models are that differ in
+# downsampling alone, read in the same windows of 40 ms. The measure is linear CKA {cite:p}`kornblith2019similarity`, corrected
+# for the bias that it has with few samples: 1 means the same up to a rotation and a factor, 0 nothing in common. Dark bands between bright blocks
+# are places where a model changes what it represents. With several seeds of one condition, `multires report --only similarity`
+# adds the maps between seeds: what two seeds share is the most that two conditions can share.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Debiased linear CKA between layers on a common grid of 40 ms: the layers of one model with one another (left), and with those of the model that differs in downsampling alone (right). At the left, the number of a layer has the color of its frame period.", "name": "fig-similarity"}, "image": {"alt": "Two square maps of similarity between layers, bright along the diagonal and in blocks of neighboring layers."}}
+pair = part_of(run, resolution_pair(run), frame_utterances=-(-run.profile.frame_utterances // 3))  # to be quick
+similar = attempt(stages.layer_similarity, pair)
+figures.similarity_maps(similar.table, corpus=run.corpus.name, models=sentences.models(similar.table))
+# %% tags=["hide-input"]
+Markdown(structure.similarity(similar.table))
+
+# %% [markdown]
 # ## Choice of the CCA score
 #
 # The same vectors give other numbers under other definitions ({numref}`fig-cca-variants`): the unweighted mean, SVCCA {cite:p}`raghu2017svcca`, which
@@ -223,8 +255,12 @@ Markdown(sentences.cca_grouping(grouping.table))
 # What is seen above comes from one seed. {numref}`fig-cca-corpora` shows every seed of the controlled experiment (chapter
 # [5](05_downstream)) on its test speakers: CCA with words at one frame rate, 40 ms, to which layers of 20 ms are averaged, or
 # of which every second frame is kept. Its tables come with the package, so that it needs no recordings.
+#
+# The values are others than those for words in {numref}`fig-cca`, although the models are alike: there it is other speech
+# with other speakers and fewer words, one seed, and every layer at its own frame rate. CCA depends on all of these, so only
+# values within one figure can be compared.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with words by depth in the controlled experiment's models, mean over seeds with their range, on test speakers. Layers of 20 ms are averaged to 40 ms (left) or decimated (right). Dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-cca-corpora"}, "image": {"alt": "Two panels: CCA with words by depth for every condition, layers averaged and decimated to 40 ms, with untrained models below and a band of shuffled labels."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CCA with words by depth in the controlled experiment's models, mean over seeds with their range, on its test speakers, other speech than in the first figure of this chapter. Layers of 20 ms are averaged to 40 ms (left) or decimated (right). Dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-cca-corpora"}, "image": {"alt": "Two panels: CCA with words by depth for every condition, layers averaged and decimated to 40 ms, with untrained models below and a band of shuffled labels."}}
 figures.outcome_layers(experiment_tables(), ["word_cca"], ylabel="CCA", forms=True)
 # %% tags=["hide-input"]
 Markdown(sentences.outcome_layers(experiment_tables(), "word_cca"))
@@ -264,7 +300,8 @@ Markdown(contrasts.cca_conclusion(differences, run.corpus.name))
 # {download}`All tables as CSV and Parquet, with the meaning of every column <data/02_cca.zip>`.
 
 # %% tags=["remove-cell"]
-shown.publish(run, "02_cca", {"cca": cca, "differences": paired, "variants": variants, "splits": grouping})
+tables = {"cca": cca, "differences": paired, "similarity": similar, "variants": variants, "splits": grouping}
+shown.publish(run, "02_cca", tables)
 
 # %% [markdown]
 # Next: [mutual information, which also finds relations that are not linear](03_mutual_information).

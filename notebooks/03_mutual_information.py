@@ -56,10 +56,12 @@ from IPython.display import Markdown
 from multires import open_run
 from multires.analysis import comparisons, stages
 from multires.analysis.attempt import attempt
+from multires.analysis.part import part_of, resolution_pair
+from multires.analysis.reference import reference_table
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.tables import experiment_tables
-from multires.report import contrasts, figures, sentences
+from multires.report import contrasts, figures, reference, sentences, structure
 
 given = notebook_parameters(globals())
 run = open_run(**given.for_run)
@@ -162,6 +164,36 @@ shown.folded(
 Markdown(contrasts.differences(differences))
 
 # %% [markdown]
+# ## A large trained encoder for reference
+#
+# {numref}`fig-mi-reference` shows the same measure on the encoder of Whisper base, which is not in the paper: it is trained
+# on transcripts. As in [chapter 2](02_cca), it is a positive control. It also shows a weakness of the measure. k-means goes by
+# distances, and where a few dimensions of a layer are very large, the clusters follow these and miss the rest: CCA, which does
+# not depend on scale, finds phones in the same layers.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Whisper base encoder, supervised, not in the paper: adjusted mutual information of every layer's clusters with phones and words. A reference for what a trained hierarchy looks like. Bars are the range over seeds of k-means; dashed lines are MFCC and log-mel; gray: shuffled labels.", "name": "fig-mi-reference"}, "image": {"alt": "Two panels for Whisper's encoder: adjusted mutual information with phones and words by depth, low in the first layers and high in the upper ones."}}
+encoder = reference_table("mutual_information")
+figures.reference_curves("mutual_information", encoder, corpus="LibriSpeech")
+# %% tags=["hide-input"]
+Markdown(f"{reference.order('mutual_information', encoder)} {reference.reference('mutual_information', encoder)}")
+
+# %% [markdown]
+# ## Clusters of frames as units
+#
+# HuBERT is trained to predict clusters: of MFCC at first, then of its own layers {cite:p}`hsu2021hubert`. What such *units*
+# say about phones, frame by frame, is its phone-normalized mutual information (PNMI): $I(L; C) / H(L)$ as above, counted over
+# frames of windows instead of whole phones. {numref}`fig-units` shows it for two models that differ in downsampling alone, at 50 and at 25
+# units a second.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "PNMI with phones of k-means units of every layer, frame by frame, at 50 and 25 Hz. Bars are 95 % intervals over speakers; dashed lines are units of MFCC and log-mel; the gray band is shuffled labels.", "name": "fig-units"}, "image": {"alt": "Two panels, for 50 and 25 units a second, with PNMI by depth for two models and lines for units of acoustic features below."}}
+fewer = {"frame_utterances": -(-run.profile.frame_utterances // 3), "unit_clusters": run.profile.unit_clusters[:1]}
+pair = part_of(run, resolution_pair(run), **fewer)  # to be quick
+units = attempt(stages.frame_units, pair)
+figures.units_by_layer(units.table, corpus=run.corpus.name, models=sentences.models(units.table))
+# %% tags=["hide-input"]
+Markdown(structure.units(units.table))
+
+# %% [markdown]
 # ## How much of it is bias?
 #
 # {numref}`fig-mi-clusters` shows the raw estimate, the corrected one and the one for shuffled labels (the
@@ -178,7 +210,8 @@ Markdown(sentences.mi_clusters(growth.table))
 # ## The controlled experiment
 #
 # {numref}`fig-mi-corpora` shows adjusted mutual information with words in every seed of the controlled experiment (chapter
-# [5](05_downstream)), on its test speakers and at one frame rate.
+# [5](05_downstream)), on its test speakers and at one frame rate. Compare values within this figure only: in {numref}`fig-mi`
+# speech, speakers and numbers of words and clusters are others.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Adjusted mutual information with words by depth in the controlled experiment's models, mean over seeds with their range, on test speakers. Layers of 20 ms are averaged to 40 ms (left) or decimated (right). Dotted lines are untrained models; the gray band is shuffled labels.", "name": "fig-mi-corpora"}, "image": {"alt": "Two panels: adjusted mutual information with words by depth for every condition, layers averaged and decimated to 40 ms, with untrained models below and a band of shuffled labels around zero."}}
 figures.outcome_layers(experiment_tables(), ["word_information"], ylabel="MI, adjusted", forms=True)
@@ -218,7 +251,8 @@ Markdown(contrasts.mutual_information_conclusion(differences, run.corpus.name))
 # {download}`All tables as CSV and Parquet, with the meaning of every column <data/03_mutual_information.zip>`.
 
 # %% tags=["remove-cell"]
-shown.publish(run, "03_mutual_information", {"mutual_information": mi, "differences": paired, "clusters": growth})
+tables = {"mutual_information": mi, "differences": paired, "units": units, "clusters": growth}
+shown.publish(run, "03_mutual_information", tables)
 
 # %% [markdown]
 # Next: [what the resolution costs](04_efficiency).

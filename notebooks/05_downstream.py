@@ -55,15 +55,17 @@ experiment: str = ""  # folder of your own controlled experiment; empty for the 
 from IPython.display import Markdown
 
 from multires import open_run
-from multires.analysis import stages
+from multires.analysis import comparisons, stages
 from multires.analysis.attempt import attempt
+from multires.analysis.part import part_of, resolution_pair
 from multires.analysis.published import published_scores
+from multires.analysis.reference import reference_table
 from multires.book import shown
 from multires.book.parameters import notebook_parameters
 from multires.experiment.frame_rates import frame_rate_effects, shipped_frame_rates
 from multires.experiment.sensitivity import shipped_sensitivity
 from multires.experiment.tables import all_effects, experiment_tables
-from multires.report import figures, sentences
+from multires.report import contrasts, figures, reference, sentences, structure
 from multires.report.escape import styled
 from multires.report.frame_rates import frame_rates
 from multires.report.published import published_summary, published_table
@@ -154,12 +156,44 @@ shown.folded(
 # %% [markdown]
 # ## Each layer alone
 #
-# {numref}`fig-probes` has a panel for each task.
+# {numref}`fig-probes` has a row for each task, and beside it the best layer of each model less that of its control. Both are
+# scored in the same draws of speakers, so that the difference is more certain than the bars at the curves suggest.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer. Bars are 95 % intervals over speakers (over utterances for speaker identification); the gray band is heads trained on shuffled labels; dashed lines are the acoustic features.", "name": "fig-probes"}, "image": {"alt": "A panel for each task with probe accuracy by depth for every model, chance bands, and dashed lines for acoustic features."}}
-figures.probes_by_layer(probes.table, corpus=run.corpus.name, models=sentences.models(probes.table))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Accuracy of linear probes on each layer (left), and the best layer of each model less that of its control (right, largest first). Bars are 95 % intervals over speakers (over utterances for speaker identification), paired at the right; the gray band is heads trained on shuffled labels; dashed lines are the acoustic features. Baselines far below share a strip on a compressed scale.", "name": "fig-probes"}, "image": {"alt": "A row for each task: probe accuracy by depth for every model with chance bands and dashed lines for acoustic features, and beside it paired differences from the control around zero."}}
+paired = attempt(comparisons.probe_comparisons, run)
+differences = comparisons.shown(paired.table)
+figures.probes_by_layer(
+    probes.table, corpus=run.corpus.name, models=sentences.models(probes.table), differences=differences
+)
 # %% tags=["hide-input"]
-Markdown(sentences.probes(probes.table))
+Markdown(f"{sentences.probes(probes.table)} {contrasts.differences(differences)}")
+
+# %% [markdown]
+# {numref}`fig-probes-reference` shows the same probes on a large trained encoder, that of Whisper base. It is not in the paper:
+# it is trained on transcripts, and a positive control of the probes. (Speaker identification is left out, because the speech that its table
+# was made from has too few utterances of each speaker.)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Whisper base encoder, supervised, not in the paper: accuracy of linear probes for phones and words on each layer. A reference for what a trained hierarchy looks like. Dashed lines are the acoustic features; gray: heads trained on shuffled labels.", "name": "fig-probes-reference"}, "image": {"alt": "Two panels for Whisper's encoder: probe accuracy for phones and for words rises with depth, far above the acoustic features."}}
+encoder = reference_table("probes")
+figures.reference_curves("probes", encoder, corpus="LibriSpeech")
+# %% tags=["hide-input"]
+Markdown(f"{reference.order('probes', encoder)} {reference.reference('probes', encoder)}")
+
+# %% [markdown]
+# ## What the probe itself contributes
+#
+# A probe can learn a task that the layer says nothing about, if it can memorize its items. A *control task*
+# {cite:p}`hewitt2019designing` tests this: every word type gets one random label for each of its phones, which only a probe that
+# recognizes the word can predict. The accuracy on the task less that on its control is the *selectivity* of the probe
+# ({numref}`fig-selectivity`). The second panel needs no test items: it is the factor by which a layer shortens the code of the words' labels
+# (online coding {cite:p}`voita2020information`).
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Selectivity of linear probes for phones, and compression of the labels of frequent words, on each layer of two models that differ in downsampling alone. Bars are 95 % intervals over speakers; dashed lines are the acoustic features; the gray band is shuffled labels.", "name": "fig-selectivity"}, "image": {"alt": "Two panels by depth for two models: selectivity of probes for phones, and compression of word labels, with lines for acoustic features."}}
+pair = part_of(run, resolution_pair(run), probe_instances=-(-run.profile.probe_instances // 3))  # to be quick
+selective = attempt(stages.selectivities, pair)
+figures.selectivity(selective.table, corpus=run.corpus.name, models=sentences.models(selective.table))
+# %% tags=["hide-input"]
+Markdown(structure.selectivity(selective.table))
 
 # %% [markdown]
 # ## All layers together, weighted
@@ -189,11 +223,14 @@ Markdown(sentences.weighted_sums(probes.table))
 # common, the steps and the schedule; the four U-shaped ones have the same parameters. Published checkpoints do not allow
 # this comparison: there is none of the control with neither switch on.
 #
-# These models are small (three million parameters, about six minutes of training each on one processor core with bfloat16 units) and they learned units
-# of a *supervised* model, Whisper's encoder, which stands in for the HuBERT units from which every published MR-HuBERT
-# learned. The experiment can be repeated anywhere; its models are not the paper's. `multires experiment` (or
-# `make experiment`) trains and scores them all.
-#
+# These models are small, and those that come with the package learned units of a *supervised* model, Whisper's encoder, which
+# stands in for the HuBERT units from which every published MR-HuBERT learned. The experiment can be repeated anywhere;
+# `multires experiment` (or `make experiment`) trains and scores its models.
+
+# %% tags=["hide-input"]
+Markdown(" ".join(sentences.small_models(each) for each in switched))
+
+# %% [markdown]
 # A main effect is the mean over the two settings of the other switch, one value a seed, for example for the loss
 # {eq}`eq-main`
 #
@@ -212,8 +249,13 @@ Markdown(sentences.weighted_sums(probes.table))
 figures.carries(switched[-1].carries, corpus=switched[-1].corpus, models=f"mean over seeds: {switched[-1].seeds}")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Training: accuracy and loss on masked frames, mean over seeds with their range.", "name": "fig-training"}, "image": {"alt": "Masked accuracy rising and loss falling by step for five conditions, at the high resolution and at that of the auxiliary loss."}}
 figures.training_curves(switched[-1].training, corpus=switched[-1].corpus)
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Phone classification, word classification and phone ABX by depth, on test speakers and on the 40 ms grid, mean over seeds with their range. Dotted: untrained models. Horizontal lines: MFCC and log-mel. Gray: shuffled labels, where there are any.", "name": "fig-outcomes"}, "image": {"alt": "Three panels of scores by depth for every condition, with untrained models and acoustic features below."}}
-figures.outcome_layers(switched, ["phone_classification", "word_classification", "phone_abx"], ylabel="share correct")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Phone classification, word classification and phone ABX by depth, on test speakers and on the 40 ms grid, mean over seeds with their range (left), and the best layer of each condition less that of its control, paired by seed, mean and range (right). Layers are chosen on development speakers. Dotted: untrained models. Horizontal lines: MFCC and log-mel. Gray: shuffled labels, where there are any.", "name": "fig-outcomes"}, "image": {"alt": "Three rows: scores by depth for every condition with untrained models and acoustic features below, and beside them paired differences from the control around zero."}}
+figures.outcome_layers(
+    switched,
+    ["phone_classification", "word_classification", "phone_abx"],
+    ylabel="share correct",
+    differences=True,
+)
 
 # %% [markdown]
 # {numref}`fig-factorial` is the answer to the chapter's question: what each switch does to each score.
@@ -264,7 +306,7 @@ figures.agreement(agreement.table, corpus=run.corpus.name, models=sentences.mode
 Markdown(sentences.agreement(agreement.table))
 
 # %% [markdown]
-# **What would change this.** Larger models and longer training above all: these are a hundredth of the published ones, and
+# **What would change this.** Larger models and longer training above all: these are far smaller than the published ones, and
 # an effect that needs scale cannot show here. More seeds make the intervals narrower. On a GPU,
 # `multires experiment --size gpu --device cuda` trains longer on more speech, and
 # `multires experiment --corpus librispeech --data LIBRISPEECH --size gpu --device cuda` does so on LibriSpeech; name the
@@ -299,7 +341,8 @@ Markdown(sentences.downstream_conclusion(switched))
 # {download}`All tables as CSV and Parquet, with the meaning of every column <data/05_downstream.zip>`.
 
 # %% tags=["remove-cell"]
-shown.publish(run, "05_downstream", {"probes": probes, "agreement": agreement})
+tables = {"probes": probes, "differences": paired, "selectivity": selective, "agreement": agreement}
+shown.publish(run, "05_downstream", tables)
 
 # %% [markdown]
 # Next: [what all this supports](06_conclusions).

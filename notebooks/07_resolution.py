@@ -70,9 +70,12 @@ figures.use_style()
 #
 # A layer at 40 ms has half the frames of a layer at 20 ms, and each of them may have seen twice the time. A comparison of
 # the two as they are confounds what the block learned with how often it is read. So the frames $h_t$ of the finer layer are
-# read in four more ways: *decimated* (every second frame: as few frames, no more context), *averaged*
-# ($\tfrac12 (h_{2t} + h_{2t+1})$: as few frames, all their information), and both layers on a common *grid* of windows of
-# 40 and of 80 ms, each window the mean of the frames whose centers are in it.
+# read in other ways too:
+#
+# - *decimated*: every second frame, $h_{2t}$. As few frames as the coarser layer, and no more context.
+# - *averaged*: the mean of two frames, $\tfrac12 (h_{2t} + h_{2t+1})$. As few frames, with the information of all.
+# - on a common *grid*: both layers in windows of 40 ms, and of 80 ms. Each window is the mean of the frames whose centers
+#   are in it.
 #
 # Four measures of the same frames quantify how well words can be distinguished:
 #
