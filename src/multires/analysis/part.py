@@ -28,7 +28,10 @@ def part_of(run: Run, models: Sequence[str], **settings: Any) -> Run:
         Further fields of the profile to replace, of those that corpus and segments do not depend on.
     """
     part = replace(run, profile=replace(run.profile, models=tuple(models), **settings))
-    part.__dict__.update({name: run.__dict__[name] for name in _SHARED if name in run.__dict__})
+    shared = [name for name in _SHARED if name in run.__dict__]
+    if "frame_utterances" in settings and "frame_sample" in shared:
+        shared.remove("frame_sample")
+    part.__dict__.update({name: run.__dict__[name] for name in shared})
     return part
 
 
