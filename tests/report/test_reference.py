@@ -37,9 +37,9 @@ def test_the_known_order_is_told_from_its_exceptions_and_from_its_contrary():
     assert "holds here: for phones it rises at every layer." in order("mutual_information", made(0.1, 0.2, 0.3))
     text = order("mutual_information", made(0.1, 0.4, 0.3))
     assert "holds with exceptions here" in text
-    assert "for phones it rises from the first to the last layer, but not at layer 2" in text
+    assert "for phones it ends above where it began, with steps back at layer 2" in text
     text = order("mutual_information", made(0.3, 0.4, 0.2))
-    assert "does not hold here: for phones the score does not end above where it began" in text
+    assert "does not hold here: for phones it does not end above where it began" in text
     assert order("mutual_information", made(0.3)) == "This table has no score whose order is known."
 
 

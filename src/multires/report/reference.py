@@ -70,28 +70,25 @@ def order(stage: str, table: pd.DataFrame) -> str:
         if view not in _RISES or len(chosen) < 2:
             continue
         by_depth = chosen.sort_values("layer_index").to_dict("records")
-        verb = "rises" if _RISES[view] else "falls"
         sign = 1 if _RISES[view] else -1
         contrary = [
             _place(after)
             for before, after in pairwise(by_depth)
             if sign * (float(after["value"]) - float(before["value"])) <= 0
         ]
-        name = "sound" if view == "mel" else f"{view}s"
+        name, end = "sound" if view == "mel" else f"{view}s", "above" if _RISES[view] else "below"
         if sign * (float(by_depth[-1]["value"]) - float(by_depth[0]["value"])) <= 0:
-            broken.append(f"for {name} the score does not end {'above' if _RISES[view] else 'below'} where it began")
+            broken.append(f"for {name} it does not end {end} where it began")
         elif contrary:
-            exceptions.append(
-                f"for {name} it {verb} from the first to the last layer, but not at {', '.join(contrary)}"
-            )
+            exceptions.append(f"for {name} it ends {end} where it began, with steps back at {' and '.join(contrary)}")
         else:
-            held.append(f"for {name} it {verb} at every layer")
+            held.append(f"for {name} it {'rises' if _RISES[view] else 'falls'} at every layer")
     if not held + exceptions + broken:
         return "This table has no score whose order is known."
     verdict = "does not hold" if broken else "holds with exceptions" if exceptions else "holds"
     return (
-        "The order known of trained encoders (what layers say about sound falls with depth, what they say about phones and "
-        f"words rises) {verdict} here: {'; '.join(held + exceptions + broken)}."
+        "The order known of trained encoders, in which the score falls with depth for sound and rises for phones and words, "
+        f"{verdict} here: {'; '.join(held + exceptions + broken)}."
     )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from multires.report.figures.measures import cca_by_layer
+from multires.report.figures.measures import cca_by_layer, probes_by_layer
 from multires.report.figures.strip import strip_for_baselines
 from multires.report.figures.style import new_figure
 
@@ -42,6 +42,14 @@ def test_differences_stand_beside_the_curves_the_largest_first():
     assert ends == pytest.approx([0.02, 0.05])
     assert beside.get_ylim()[0] > beside.get_ylim()[1]  # the first at the top
     assert "20 ms control with the same loss" in figure.axes[-1].get_xlabel()
+
+
+def test_probes_have_their_differences_beside_them():
+    table = scores().replace({"measure": {"pwcca": "accuracy", "shuffled": "shuffled accuracy"}})
+    figure = probes_by_layer(table, corpus="toy", models="models", differences=differences())
+    assert [axis.get_title(loc="left") for axis in figure.axes[::2]] == ["phone", "word"]
+    assert len(figure.axes[1].texts) == 3
+    assert "20 ms control" in figure.axes[-1].get_xlabel()
 
 
 def test_without_differences_the_curves_are_drawn_alone():

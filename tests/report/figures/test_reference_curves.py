@@ -1,5 +1,7 @@
 """The curves of the reference encoder are named as what they are, and their values are the table's."""
 
+import itertools
+
 import pytest
 
 from multires.analysis.reference import LABEL, STAGES, reference_table
@@ -25,6 +27,13 @@ def test_each_figure_names_the_encoder_and_draws_its_scores(stage):
     assert list(curve.lines[0].get_ydata()) == pytest.approx(list(words["value"]))
     texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert not any("normalized" in text for text in texts)
+
+
+def test_names_of_axes_lie_on_no_other():
+    figure = figures.reference_curves("cca", reference_table("cca"), corpus="LibriSpeech")
+    figure.canvas.draw()
+    boxes = [axis.xaxis.label.get_window_extent() for axis in axes_of(figure)]
+    assert not any(left.overlaps(right) for left, right in itertools.pairwise(boxes))
 
 
 def test_log_mel_is_compared_in_one_window():

@@ -112,7 +112,8 @@ def layer_curves(
         axis.set_visible(False)
     for number in range(len(keys)):
         if number + columns >= len(keys):
-            axes.flat[number].set_xlabel(depth_label(table))
+            label = depth_label(table)
+            axes.flat[number].set_xlabel(label.replace(" (", "\n(") if columns > 2 else label)
             axes.flat[number].tick_params(labelbottom=True)
         if number % columns == 0:
             axes.flat[number].set_ylabel(ylabel)
