@@ -13,9 +13,9 @@ def test_a_part_shares_what_the_run_has_read(framed):
     name = part.profile.models[0]
     assert part.model(name) is framed.model(name)
     assert framed.profile.unit_clusters != (5,)
-    assert part_of(framed, framed.profile.models).frame_sample is framed.frame_sample
-    fewer = part_of(framed, framed.profile.models, frame_utterances=2)
-    assert len(fewer.frame_sample) < len(framed.frame_sample)
+    sample = framed.frame_sample
+    assert part_of(framed, framed.profile.models).frame_sample is sample
+    assert len(part_of(framed, framed.profile.models, frame_utterances=2).frame_sample) < len(sample)
 
 
 def test_the_pair_differs_in_downsampling_alone(tmp_path):

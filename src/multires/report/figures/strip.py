@@ -25,6 +25,9 @@ _LEAST = 0.75
 _APART = 0.11
 """Distance of two ticks, in the height of the panel, below which their labels touch."""
 
+_SHADE = "#F2F2F2"
+"""Color of the strip, and behind its name, so that no line strikes the name through."""
+
 _NARROW = 2.4
 """Inches; the full name of the strip would reach the tick labels of a narrower panel."""
 
@@ -70,12 +73,14 @@ def strip_for_baselines(axis: Axes, values: np.ndarray, baselines: np.ndarray) -
     upper = [tick for tick in MaxNLocator(4).tick_values(cut, high) if cut < tick <= high]
     lower = [tick for tick in MaxNLocator(1).tick_values(bottom, cut) if bottom <= tick < cut - 0.25 * depth]
     axis.set_yticks(_apart([*reversed(upper), *lower], knots, heights))
-    axis.axhspan(bottom, cut, color="#F2F2F2", zorder=0)
+    axis.axhspan(bottom, cut, color=_SHADE, zorder=0)
     axis.axhline(cut, color=BASELINE, linewidth=0.8, linestyle=(0, (1, 1)), zorder=0)
     inches = axis.bbox.width / axis.figure.dpi
     name = "baselines, compressed scale" if inches >= _NARROW else "compressed scale"
-    axis.annotate(name, (1, cut), xycoords=("axes fraction", "data"), xytext=(-3, -2),
-                  textcoords="offset points", ha="right", va="top", fontsize="x-small", color="#505050")  # fmt: skip
+    axis.annotate(
+        name, (1, cut), xycoords=("axes fraction", "data"), xytext=(-3, -2), textcoords="offset points", ha="right", va="top",
+        fontsize="x-small", color="#505050", bbox={"facecolor": _SHADE, "edgecolor": "none", "pad": 0.8},
+    )  # fmt: skip
 
 
 def _apart(ticks: list[float], knots: np.ndarray, heights: np.ndarray) -> list[float]:
