@@ -1,8 +1,10 @@
 """Sentences on units, similarity and selectivity: their numbers are the tables'."""
 
 import pandas as pd
+import pytest
 
 from multires.report import structure
+from multires.results import no_rows
 
 
 def row(**columns) -> dict:
@@ -63,3 +65,8 @@ def test_selectivity_and_compression_are_told_apart():
     )
     assert "the code of words is shortened most by layer 3 of MR-HuBERT without aux. loss (1.50)" in text
     assert structure.selectivity(pd.DataFrame(rows[1:2])) == "This run has no layers to probe."
+
+
+@pytest.mark.parametrize("describe", [structure.similarity, structure.units, structure.selectivity])
+def test_a_table_that_could_not_be_computed_has_no_sentence(describe):
+    assert describe(no_rows("too few speakers")) == ""

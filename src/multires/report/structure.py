@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from multires.report.escape import for_markdown
+from multires.report.left_out import of_rows
 from multires.report.names import condition_name, layer_name
 from multires.report.sentences import ACOUSTIC_NAMES
 
 
+@of_rows
 def similarity(table: pd.DataFrame) -> str:
     """Sentences on the highest and lowest similarity of layers of equal depth in two models.
 
@@ -36,6 +38,7 @@ def similarity(table: pd.DataFrame) -> str:
     return f"By debiased CKA, {'; '.join(parts)}."
 
 
+@of_rows
 def units(table: pd.DataFrame) -> str:
     """The layer whose clusters say most about phones, beside the acoustic features, for each number of clusters and rate.
 
@@ -61,6 +64,7 @@ def units(table: pd.DataFrame) -> str:
     return f"The clusters that say most about phones (PNMI) are, {'; '.join(parts)}."
 
 
+@of_rows
 def selectivity(table: pd.DataFrame) -> str:
     """The layer with the most selective probe of each task, and the one whose vectors shorten the code of words most.
 
