@@ -27,7 +27,11 @@ def test_anisotropy_of_every_layer_and_treatments_of_the_example(framed):
     assert not table.duplicated(keys).any()
     treated = table[table["view"].ne("frames")]
     assert set(treated["model"]) == {framed.example.name}
-    assert set(treated["measure"]) >= {"cka", "cca"}
+    assert set(treated["measure"]) >= {"cka", "cca", "cca (shuffled)"}
+    assert set(treated["measure"]) <= {
+        "cka",
+        *(f"{name}{kind}" for name in ("cca", "abx accuracy") for kind in ("", " (shuffled)")),
+    }
     assert set(treated["treatment"]) == set(TREATMENTS)
 
     store, layer = framed.frames(*_names(framed.example)), framed.chosen_layers(*_names(framed.example))[1]

@@ -1,5 +1,7 @@
 """Comparisons at equal frame rates: their tables against direct calls, their pairing, and their sentences."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,12 @@ import pytest
 from multires.analysis import stages
 from multires.analysis.effects import CONTRASTS, block_effects, effects
 from multires.analysis.run import open_run
-from multires.analysis.stages.matched import MATCHINGS, chosen_items, match_frames, matchings_of
-from multires.analysis.stages.resolution import MEASURES
+from multires.analysis.stages.matched import MATCHINGS, MatchedFrames, chosen_items, match_frames, matchings_of
+from multires.analysis.stages.resolution import MEASURES, SHUFFLED, _scores, _Split
 from multires.features.pooling import pool
 from multires.measures.probe import predict_labels
 from multires.models.layers import Layer
+from multires.profiles import get_profile
 from multires.report import equal_rates, figures
 from multires.results import COLUMNS
 
@@ -38,6 +41,34 @@ def test_matched_frames_of_two_utterances_and_their_segments():
     averaged = match_frames(values, lengths, FINE, "averaged to 40 ms", items)
     assert averaged.values.ravel().tolist() == [0.5, 2.5, 4.5, 6.5, 8.0]
     assert averaged.means().ravel().tolist() == [1.5, 4.5, 7.25]
+
+
+def test_shuffled_labels_are_scored_beside_the_measures_asked_for_and_change_no_other_score():
+    rng = np.random.default_rng(0)
+    count = 160
+    table = pd.DataFrame({
+        "label": np.tile(["a", "b", "c", "d"], count // 4), "speaker": [f"s{i % 10}" for i in range(count)],
+        "split": np.repeat(["train", "evaluation"], count // 2),
+    })  # fmt: skip
+    codes = table["label"].map(dict(zip("abcd", range(4), strict=True))).to_numpy()
+    values = (np.eye(4)[codes].repeat(2, axis=0) + 0.1 * rng.normal(size=(2 * count, 4))).astype(np.float32)
+    frames = MatchedFrames(values, 2 * np.arange(count)[:, None] + [0, 2])
+    profile = get_profile("synthetic", folds=4, trials=1, word_clusters=4)
+    split = _Split(*(table["split"].eq(part).to_numpy() for part in ("train", "evaluation")))
+    run = SimpleNamespace(profile=profile, seed=0)
+    plain, both = (
+        _scores(run, (frames, None), "word", table, split, 10, name="test", shuffled=asked) for asked in ((), MEASURES)
+    )
+    assert set(plain) == set(MEASURES)
+    assert set(both) == {*MEASURES, *(f"{measure}{SHUFFLED}" for measure in MEASURES)}
+    for measure in MEASURES:
+        assert both[measure][0] == plain[measure][0] > 0.9
+        value, bootstrap, n = both[measure + SHUFFLED]
+        assert bootstrap is None
+        assert n == both[measure][2]
+        assert value < 0.7
+    assert both["adjusted mi" + SHUFFLED][0] == pytest.approx(0, abs=0.15)
+    assert both["abx accuracy" + SHUFFLED][0] == pytest.approx(0.5, abs=0.2)
 
 
 def test_means_are_those_of_pooling_where_edges_fall_on_frames():
@@ -126,6 +157,15 @@ def test_the_tables_of_a_small_run(matched_run):
     single = table[table["view"].eq("word") & ~table["measure"].str.contains("development")]
     assert not single.duplicated(["model", "layer", "matching", "measure"]).any()
     assert set(single["matching"]) == set(MATCHINGS)
+    unrelated = single[single["measure"].str.endswith(" (shuffled)")]
+    assert set(unrelated["measure"]) == {f"{measure} (shuffled)" for measure in MEASURES}
+    assert set(unrelated["matching"]) == {"grid of 40 ms"}
+    for (_, _, measure), part in unrelated.groupby(["model", "block", "measure"]):
+        assert part["chosen"].all()
+        assert len(part) == 1
+        low, high = {"adjusted mi": (-0.2, 0.2), "abx accuracy": (0.2, 0.8)}.get(measure.partition(" (")[0], (-1, 1))
+        assert low < part["value"].item() < high
+    single = single[~single["measure"].str.endswith(" (shuffled)")]
     assert set(MEASURES) == set(single["measure"])
     models = single[~single["model"].isin(["mel", "mfcc"])]
     for _, part in models[models["matching"].eq("native")].groupby(["model", "measure"]):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -27,6 +29,20 @@ def test_ctc_probe_reads_clean_frames():
     assert result.error_rate < 0.05
     assert result.n_labels == sum(map(len, labels[80:]))
     assert (result.n_train, result.n_test, result.n_too_short, result.weights) == (80, 40, 0, None)
+    assert result.shuffled > 0.6
+    assert [row["measure"] for row in result.rows()] == ["error rate", "error rate (shuffled)"]
+    assert result.rows()[1]["value"] == result.shuffled
+
+
+def test_the_baseline_changes_no_other_number():
+    frames, labels = spelled(60, 4)
+    with_it, without = (
+        ctc_probe(frames[:40], labels[:40], frames[40:], labels[40:], seed=0, steps=60, baseline=baseline)
+        for baseline in (True, False)
+    )
+    assert without.shuffled is None
+    assert replace(with_it, shuffled=None) == without
+    assert [row["measure"] for row in without.rows()] == ["error rate"]
 
 
 def test_ctc_probe_on_noise_is_wrong_most_of_the_time():

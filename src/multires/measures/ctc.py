@@ -33,6 +33,8 @@ class RecognitionResult:
         Number of reference labels in the test utterances.
     n_too_short
         Number of training utterances left out because they have fewer frames than CTC needs for their labels.
+    shuffled
+        Error rate of the same head trained on shuffled labels (`shuffled_transcripts`); None if not requested.
     weights
         Softmax weight of each layer, if there are several.
     """
@@ -44,12 +46,16 @@ class RecognitionResult:
     n_test: int
     n_labels: int
     n_too_short: int
+    shuffled: float | None = None
     weights: tuple[float, ...] | None = None
 
     def rows(self, **columns: Any) -> list[dict[str, Any]]:
-        """One tidy row, measure ``error rate``."""
+        """Tidy rows of the error rate (with ``low`` and ``high``) and of that with shuffled labels."""
         common = {**columns, "n": self.n_labels, "n_train": self.n_train, "n_too_short": self.n_too_short}
-        return [{**common, "measure": "error rate", "value": self.error_rate, "low": self.low, "high": self.high}]
+        found = [{**common, "measure": "error rate", "value": self.error_rate, "low": self.low, "high": self.high}]
+        if self.shuffled is not None:
+            found.append({**common, "measure": "error rate (shuffled)", "value": self.shuffled})
+        return found
 
 
 def ctc_probe(
@@ -64,6 +70,7 @@ def ctc_probe(
     batch: int = 32,
     learning_rate: float = 1e-2,
     device: str | torch.device = "cpu",
+    baseline: bool = True,
 ) -> RecognitionResult:
     """Phone recognition with one linear layer trained by CTC and decoded greedily.
 
@@ -81,6 +88,8 @@ def ctc_probe(
         Adam with a cosine schedule; `batch` is the number of utterances, of similar length, in a step.
     device
         Device on which the head is trained.
+    baseline
+        Train a second head on shuffled labels.
 
     Raises
     ------
@@ -92,24 +101,35 @@ def ctc_probe(
             raise MultiresError(f"{name}_frames and {name}_labels hold {len(frames)} and {len(labels)} utterances")
     train, test = [_stacked(x) for x in train_frames], [_stacked(x) for x in test_frames]
     inventory = {label: i for i, label in enumerate(sorted({x for labels in train_labels for x in labels}), 1)}
+    names = {i: label for label, i in inventory.items()}
     targets = [torch.tensor([inventory[x] for x in labels]) for labels in train_labels]
-    usable = [i for i, y in enumerate(targets) if len(y) and train[i].shape[1] >= _ctc_length(y)]
+    usable = _usable(train, targets)
     if not usable:
         raise MultiresError("no training utterance has as many frames as labels: use a layer of shorter frame period")
     mean, deviation = _frame_moments([train[i] for i in usable])
     train = [(x - mean) / deviation for x in train]
     test = [(x - mean) / deviation for x in test]
-    head = _train_ctc([train[i] for i in usable], [targets[i] for i in usable], len(inventory), seed, steps, batch,
-                      learning_rate, torch.device(device))  # fmt: skip
-    with torch.no_grad():
-        found = [_greedy(head(x[:, None].to(device))[0]) for x in test]
-    names = {i: label for label, i in inventory.items()}
-    edits = [torchaudio.functional.edit_distance(list(reference), [names[i] for i in guess])
-             for reference, guess in zip(test_labels, found, strict=True)]  # fmt: skip
+
+    def edits_of(targets: list[Tensor], usable: list[int]) -> tuple[np.ndarray, _CtcHead]:
+        head = _train_ctc([train[i] for i in usable], [targets[i] for i in usable], len(inventory), seed, steps, batch,
+                          learning_rate, torch.device(device))  # fmt: skip
+        with torch.no_grad():
+            found = [_greedy(head(x[:, None].to(device))[0]) for x in test]
+        edits = [torchaudio.functional.edit_distance(list(reference), [names[i] for i in guess])
+                 for reference, guess in zip(test_labels, found, strict=True)]  # fmt: skip
+        return np.array(edits, dtype=float), head
+
     counts = np.array([len(reference) for reference in test_labels], dtype=float)
     if not counts.sum():
         raise MultiresError("test_labels holds no label: give transcribed utterances")
-    numerators = np.array(edits, dtype=float)
+    numerators, head = edits_of(targets, usable)
+    shuffled = None
+    if baseline:
+        unrelated = [
+            torch.tensor([inventory[x] for x in labels]) for labels in shuffled_transcripts(train_labels, seed)
+        ]
+        if enough := _usable(train, unrelated):
+            shuffled = float(edits_of(unrelated, enough)[0].sum() / counts.sum())
     low, high = ratio_bootstrap(numerators, counts, clusters, seed=seed).interval
     layered = train[0].shape[0] > 1
     return RecognitionResult(
@@ -120,8 +140,25 @@ def ctc_probe(
         n_test=len(test),
         n_labels=int(counts.sum()),
         n_too_short=len(train) - len(usable),
+        shuffled=shuffled,
         weights=tuple(head.layer_weights().tolist()) if layered else None,
     )
+
+
+def shuffled_transcripts(labels: Sequence[Sequence[str]], seed: int) -> list[list[str]]:
+    """The labels of all utterances in random order; every utterance keeps the number of its labels.
+
+    A head that is trained on them can only learn how frequent labels are and how many there are in a stretch of time.
+
+    Examples
+    --------
+    >>> found = shuffled_transcripts([["a", "b"], ["c"], []], seed=0)
+    >>> [len(each) for each in found], sorted(sum(found, []))
+    ([2, 1, 0], ['a', 'b', 'c'])
+    """
+    drawn = np.random.default_rng(seed).permutation([label for each in labels for label in each]).tolist()
+    ends = np.cumsum([len(each) for each in labels]).tolist()
+    return [drawn[end - len(each) : end] for each, end in zip(labels, ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -171,7 +208,7 @@ def transcribe(
     train = [_stacked(x) for x in train_frames]
     inventory = {label: i for i, label in enumerate(sorted({x for labels in train_labels for x in labels}), 1)}
     targets = [torch.tensor([inventory[x] for x in labels]) for labels in train_labels]
-    usable = [i for i, y in enumerate(targets) if len(y) and train[i].shape[1] >= _ctc_length(y)]
+    usable = _usable(train, targets)
     if not usable:
         raise MultiresError("no training utterance has as many frames as labels: use a layer of shorter frame period")
     mean, deviation = _frame_moments([train[i] for i in usable])
@@ -286,6 +323,11 @@ def _frame_moments(utterances: list[Tensor]) -> tuple[Tensor, Tensor]:
     variance = sum(((x - mean).square().sum(1, keepdim=True) for x in utterances), torch.zeros(())) / count
     deviation = variance.sqrt()
     return mean.float(), torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation)).float()
+
+
+def _usable(frames: Sequence[Tensor], targets: Sequence[Tensor]) -> list[int]:
+    """Indices of the utterances that have labels, and enough frames for them."""
+    return [i for i, y in enumerate(targets) if len(y) and frames[i].shape[1] >= _ctc_length(y)]
 
 
 def _ctc_length(target: Tensor) -> int:

@@ -116,22 +116,22 @@ def _word_rows(
         result = cca_scores(
             frames.means(), {"label": labels}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
             max_pairs=min(run.profile.regularizers, 2), resample_by=speakers, seed=run.seed, replicates=draws,
-            baseline=False, name=str(place),
+            name=str(place),
         )["label"]  # fmt: skip
         low, high = result.interval or (np.nan, np.nan)
-        rows.append({
-            **where, "measure": "cca", "view": "word", "value": result.score, "low": low, "high": high, "n": result.n
-        })  # fmt: skip
+        known = {**where, "view": "word", "n": result.n}
+        rows.append({**known, "measure": "cca", "value": result.score, "low": low, "high": high})
+        rows.append({**known, "measure": "cca (shuffled)", "value": result.baseline})
     try:
         error = abx(
             frames.values, frames.spans, labels, speakers, speakers="across", max_size=_MOST, max_x=_MOST, seed=run.seed,
-            replicates=draws, baseline=False, name=str(place),
+            replicates=draws, name=str(place),
         )  # fmt: skip
     except MultiresError:
         return rows  # no two speakers say the same word
     low, high = (1 - error.bootstrap.high, 1 - error.bootstrap.low)
-    return [
-        *rows,
-        {**where, "measure": "abx accuracy", "view": "word", "value": error.score, "low": low, "high": high,
-         "n": error.n},
-    ]  # fmt: skip
+    known = {**where, "view": "word", "n": error.n}
+    rows.append({**known, "measure": "abx accuracy", "value": error.score, "low": low, "high": high})
+    if error.baseline is not None:
+        rows.append({**known, "measure": "abx accuracy (shuffled)", "value": 1 - error.baseline})
+    return rows

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import adjusted_mutual_info_score
 
 from multires.analysis.run import ACOUSTIC, INPUTS, Run, Subject
 from multires.analysis.stages.correlation import REPLICATE
@@ -34,6 +35,9 @@ MEASURES = ("cca", "adjusted mi", "probe accuracy", "abx accuracy")
 
 VIEWS = ("word", "phone")
 """Labels."""
+
+SHUFFLED = " (shuffled)"
+"""Suffix of the measure of a score with shuffled labels."""
 
 DEVELOPMENT = "development"
 """Suffix of the measure of a score on the training speakers, by which the layer of a block is chosen."""
@@ -76,7 +80,8 @@ def resolution(run: Run) -> Result:
     are read from them: their means for CCA, mutual information and probes, their frames for ABX (words across
     speakers, phones in triphones across speakers, left out below 30 triples). Phones are compared natively and on a grid
     of 40 ms only. For each block, view and measure the layer with the highest score
-    on training speakers, on a grid of 40 ms, is marked in the column ``chosen``; scores are those of other speakers.
+    on training speakers, on a grid of 40 ms, is marked in the column ``chosen``; scores are those of other speakers, and
+    each has a row with shuffled labels beside it on the grid of 40 ms (suffix `SHUFFLED`).
     Log-mel and MFCC are references; models of one block are left out where others have several. ``word, whitened`` and ``word, mean of the word`` are views for the measures that
     depend on distances (see `TRANSFORMS`).
     """
@@ -199,13 +204,19 @@ def _layer_rows(
     frames = _Reader(block, layer, view, table)
     computed: dict[str, dict[str, _Score]] = {}
     rows = []
-    for matching, same in matchings_of(layer).items():
+    matchings = matchings_of(layer)
+    for matching, same in matchings.items():
         if view == "phone" and matching not in _PHONE_MATCHINGS:
             continue
         if same not in computed:
-            computed[same] = _scores(run, frames(same), view, table, split, run.profile.resamples, name=str(block))
-        where = _columns(block, layer, view, matching)
-        rows += _score_rows(computed[same], where, chosen)
+            computed[same] = _scores(
+                run, frames(same), view, table, split, run.profile.resamples, name=str(block),
+                shuffled=chosen if same == matchings.get(EQUAL) else (),
+            )  # fmt: skip
+        found = computed[same]
+        if matching != EQUAL:
+            found = {measure: score for measure, score in found.items() if not measure.endswith(SHUFFLED)}
+        rows += _score_rows(found, _columns(block, layer, view, matching), chosen)
     distances = [measure for measure in chosen if measure in ("adjusted mi", "abx accuracy")]
     if view == "word" and block.layers[0].block.startswith("middle") and distances:
         for transform in TRANSFORMS:
@@ -222,7 +233,7 @@ def _score_rows(found: Mapping[str, _Score], where: dict[str, Any], chosen: tupl
     rows = []
     for measure, (value, bootstrap, n) in found.items():
         low, high = bootstrap.interval if bootstrap else (np.nan, np.nan)
-        mine = measure in chosen
+        mine = measure.removesuffix(SHUFFLED) in chosen
         rows.append({**where, "measure": measure, "value": value, "low": low, "high": high, "n": n, "chosen": mine})
         if mine and bootstrap:
             rows += [
@@ -283,8 +294,9 @@ def _scores(
     *,
     name: str,
     only: list[str] | tuple[str, ...] = MEASURES,
+    shuffled: tuple[str, ...] = (),
 ) -> dict[str, _Score]:
-    """Measures of the judged segments; a measure for which there is too little speech is left out."""
+    """Measures of the judged segments, some also with shuffled labels; one for which there is too little is left out."""
     own, triphones = frames
     x = own.means()
     labels, speakers = table["label"].to_numpy(str), table["speaker"].to_numpy(str)
@@ -298,9 +310,11 @@ def _scores(
         result = cca_scores(
             x[whole], {"label": labels[whole]}, variant=run.profile.variant, folds=folds[0], trials=folds[1],
             seed=run.seed, max_pairs=min(run.profile.regularizers, 2), resample_by=speakers[whole], replicates=draws,
-            baseline=False, name=name,
+            baseline="cca" in shuffled, name=name,
         )["label"]  # fmt: skip
         found["cca"] = result.score, result.bootstrap, result.n
+        if result.baseline is not None:
+            found["cca" + SHUFFLED] = result.baseline, None, result.n
     if "adjusted mi" in only:
         clusters = run.profile.word_clusters if view == "word" else run.profile.phone_clusters
         with warnings.catch_warnings():
@@ -309,10 +323,17 @@ def _scores(
         if len(np.unique(units)) > 1:
             scored = unit_scores(units, y, who, seed=run.seed, replicates=draws, name=name)
             found["adjusted mi"] = scored.values["adjusted mi"], scored.bootstrap["adjusted mi"], n
+            if "adjusted mi" in shuffled:
+                unrelated = np.random.default_rng([run.seed, n]).permutation(y)
+                found["adjusted mi" + SHUFFLED] = float(adjusted_mutual_info_score(unrelated, units)), None, n
     if "probe accuracy" in only:
         right = predict_labels(x[fit], labels[fit], x[judge], seed=run.seed, groups=speakers[fit], decays=_DECAY) == y
         drawn = ratio_bootstrap(right.astype(float), np.ones(n), who, seed=run.seed, replicates=draws)
         found["probe accuracy"] = float(right.mean()), drawn, n
+        if "probe accuracy" in shuffled:
+            unrelated = np.random.default_rng([run.seed, n]).permutation(labels[fit])
+            guess = predict_labels(x[fit], unrelated, x[judge], seed=run.seed, groups=speakers[fit], decays=_DECAY)
+            found["probe accuracy" + SHUFFLED] = float((guess == y).mean()), None, n
     if "abx accuracy" in only:
         spans = own if triphones is None else triphones
         context = None
@@ -323,7 +344,8 @@ def _scores(
         try:
             error = abx(
                 spans.values, spans.spans[judge], labels[judge], speakers[judge], context, speakers="across",
-                seed=run.seed, replicates=draws, name=name, max_size=_MOST, max_x=_MOST, baseline=False,
+                seed=run.seed, replicates=draws, name=name, max_size=_MOST, max_x=_MOST,
+                baseline="abx accuracy" in shuffled,
             )  # fmt: skip
         except MultiresError:
             return found  # no two speakers say the same triphone
@@ -334,4 +356,6 @@ def _scores(
             flipped.clusters, 1 - flipped.replicates, flipped.seed, 1 - flipped.high, 1 - flipped.low, flipped.level
         )
         found["abx accuracy"] = error.score, drawn, error.n
+        if error.baseline is not None:
+            found["abx accuracy" + SHUFFLED] = 1 - error.baseline, None, error.n
     return found

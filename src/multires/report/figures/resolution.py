@@ -20,6 +20,8 @@ MEASURE_TITLES = {
 }  # fmt: skip
 """Display names of the measures."""
 
+_SHUFFLED = " (shuffled)"
+
 MATCHINGS = ("native", "decimated to 40 ms", "averaged to 40 ms", "grid of 40 ms", "grid of 80 ms")
 """Matchings in the order of rows, the first one at unequal frame rates."""
 
@@ -65,7 +67,10 @@ def block_effects(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
 
 @of_rows
 def resolution_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Figure:
-    """Each layer's scores for words by depth, natively and on a common grid, for the four measures."""
+    """Each layer's scores for words by depth, natively and on a common grid, for the four measures.
+
+    The gray band on the common grid is the range of scores with shuffled labels.
+    """
     single = table[table["view"].eq("word") & table["matching"].isin(["native", "grid of 40 ms"])]
     acoustic = single["model"].isin(["mel", "mfcc"])
     titles = {
@@ -80,9 +85,11 @@ def resolution_by_layer(table: pd.DataFrame, *, corpus: str, models: str) -> Fig
         name: dict(zip(part["panel"], part["value"], strict=True))
         for name, part in (("log-mel", known[known["model"] == "mel"]), ("MFCC", known[known["model"] == "mfcc"]))
     }
+    unrelated = single[~acoustic & single["measure"].str.endswith(_SHUFFLED)]
+    unrelated = unrelated.assign(panel=unrelated["measure"].str.removesuffix(_SHUFFLED) + ", " + unrelated["matching"])
     return layer_curves(
         rows, panels="panel", ylabel="score for words", title=f"{corpus}; {models}", panel_titles=titles,
-        references=references,
+        references=references, baselines=unrelated if len(unrelated) else None,
     )  # fmt: skip
 
 
