@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from multires.models.layers import Layer
@@ -63,9 +64,9 @@ def pool(
     array([0.5, 7. ], dtype=float32)
     """
     first, past = frame_range(start, end, frame_period, len(frames))
-    sums = np.zeros((frames.shape[1], len(frames) + 1))
-    np.cumsum(frames.T, axis=1, dtype=np.float64, out=sums[:, 1:])  # along rows: half the time of down the columns
-    sums = np.ascontiguousarray(sums.T)
+    sums = np.zeros((len(frames) + 1, frames.shape[1]))
+    sums[1:] = frames
+    torch.from_numpy(sums[1:]).cumsum_(0)  # the same sums as NumPy's, in half the time
     return ((sums[past] - sums[first]) / (past - first)[:, None]).astype(np.float32)
 
 
