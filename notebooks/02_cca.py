@@ -48,6 +48,7 @@ layers: str = ""  # comma-separated layers, such as "encoder.0.1,middle.0"; empt
 device: str = "cpu"  # cpu, cuda or cuda:N, for extraction
 frames: int = 0  # frames sampled from each split; 0 for the profile's own number
 utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
+grid_frames: int = 0  # windows of each split at most in maps of similarity; 0 for the profile's own number
 views: str = ""  # comma-separated among mel, conv, phone, word, part_of_speech, layer; empty for all
 variant: str = ""  # mean, svcca, pwcca, layerwise-analysis or cka; empty for the profile's own
 group_by: str = "segment"  # never on both sides of a split: segment (original protocol), utterance or speaker

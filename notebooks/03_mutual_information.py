@@ -49,6 +49,8 @@ frames: int = 0  # frames sampled from each split; 0 for the profile's own numbe
 utterances: int = 0  # utterances of each split at most, spread over its speakers; 0 for the profile's own number
 phone_clusters: int = 0  # k-means clusters for phones; 0 for the profile's own number (500 in the original protocol)
 word_clusters: int = 0  # k-means clusters for words; 0 for the profile's own number (5,000 in the original protocol)
+grid_frames: int = 0  # windows of each split at most in units of frames; 0 for the profile's own number
+unit_clusters: str = ""  # comma-separated numbers of clusters in units of frames, of which the first is drawn; empty for the profile's own
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown

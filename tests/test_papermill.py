@@ -35,6 +35,7 @@ OTHER = {
     "layers": "encoder.0.1", "device": "cuda:1", "frames": 99, "utterances": 12, "views": "phone", "variant": "cka",
     "phone_clusters": 33, "word_clusters": 44, "probe_instances": 55, "size": "large", "setting": "thorough",
     "experiment": "/my/experiment", "frame_utterances": 21, "matched_instances": 66,
+    "grid_frames": 77, "unit_clusters": "8,9",
 }  # fmt: skip
 """For each parameter a value that is not its default."""
 
