@@ -88,16 +88,21 @@ def _latency(
     _fits(bench, pd.concat(gathered), min(bench.batch_sizes))
 
 
+def _add_times(bench: Bench, times: pd.DataFrame, measure: str, ratio_measure: str, at: Mapping[str, Any]) -> None:
+    """Time of each configuration, and its ratio to the control and to HuBERT in the same rounds."""
+    for name, found in estimates.summarize(times, seed=bench.seed).items():
+        bench.add_estimate(name, measure, found, unit="s", **at)
+        for against in ("mono", "hubert"):
+            if against != name:
+                ratio = estimates.paired_ratio(times, name, against, seed=bench.seed)
+                bench.add_estimate(name, ratio_measure, ratio, view=against, unit="ratio", **at)
+
+
 def _latency_rows(bench: Bench, times: pd.DataFrame, seconds: float, batch: int) -> None:
     at = {"duration": seconds, "batch": batch}
     for name, repeat, took in times.itertuples(index=False):
         bench.add(name, "latency_sample", took, trial=repeat, unit="s", source="measured", **at)
-    for name, found in estimates.summarize(times, seed=bench.seed).items():
-        bench.add_estimate(name, "latency", found, unit="s", **at)
-        for against in ("mono", "hubert"):
-            if against != name:
-                ratio = estimates.paired_ratio(times, name, against, seed=bench.seed)
-                bench.add_estimate(name, "ratio", ratio, view=against, unit="ratio", **at)
+    _add_times(bench, times, "latency", "ratio", at)
     null = estimates.null_ratio(times, CONTROL, seed=bench.seed)
     bench.add_estimate(CONTROL, "null_ratio", null, view=CONTROL, unit="ratio", **at)
 
@@ -245,12 +250,7 @@ def _training(bench: Bench, models: Mapping[str, MultiResHubert]) -> None:
     steps = {name: training_step(model, bench.waveforms(seconds), seed=bench.seed) for name, model in models.items()}
     times = bench.time(steps, bench.setting.fewer)
     at = {"duration": seconds, "batch": 1}
-    for name, found in estimates.summarize(times, seed=bench.seed).items():
-        bench.add_estimate(name, "training_step", found, unit="s", **at)
-        for against in ("mono", "hubert"):
-            if against != name:
-                ratio = estimates.paired_ratio(times, name, against, seed=bench.seed)
-                bench.add_estimate(name, "training_ratio", ratio, view=against, unit="ratio", **at)
+    _add_times(bench, times, "training_step", "training_ratio", at)
 
 
 def _memory(bench: Bench, configs: Mapping[str, ModelConfig]) -> None:
