@@ -190,7 +190,7 @@ second = [
 styled(stored_costs.beside([efficiency.table, *second, *(each.table for each in kept)]))
 
 # %% tags=["hide-input"]
-Markdown(stored_costs.said(kept))
+Markdown(stored_costs.summary_of(kept))
 
 # %% [markdown]
 # ## Cost versus quality

@@ -155,8 +155,8 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         packed = path.read_bytes()
         source = json.loads(path.with_suffix(".json").read_text())
-        told = source.get("table_sha256")  # tables that are shipped with the book are older than digests
-        if told is not None and told != hashlib.sha256(packed).hexdigest():
+        stored = source.get("table_sha256")  # tables that are shipped with the book are older than digests
+        if stored is not None and stored != hashlib.sha256(packed).hexdigest():
             raise ValueError("it is not the table that its provenance describes")
         return pd.read_parquet(io.BytesIO(packed)), source
     except (OSError, ValueError, AttributeError) as error:

@@ -38,9 +38,9 @@ def test_tables_stand_beside_one_another(folder):
 
 def test_what_is_missing_is_said(folder, tmp_path):
     assert stored_costs.stored_costs(tmp_path / "none") == []
-    assert "No table of a GPU" in stored_costs.said(stored_costs.stored_costs(folder))
+    assert "No table of a GPU" in stored_costs.summary_of(stored_costs.stored_costs(folder))
     gpu = stored_costs.StoredCosts(stored_costs.stored_costs(folder)[0].table.assign(device="cuda"), {})
-    assert "No table of a GPU" not in stored_costs.said([gpu])
+    assert "No table of a GPU" not in stored_costs.summary_of([gpu])
     assert stored_costs.precisions("cuda:0") == ("float32", "bfloat16")
 
 

@@ -102,9 +102,11 @@ def icon(condition: str) -> str:
         last = place == len(blocks) - 1
         if last or (place == 3 and condition.endswith("+aux")):
             parts.append(f'<circle class="d{period}" cx="106" cy="{y + 4:g}" r="4"/>')
-    said = "one stack at 20 ms" if condition == "hubert" else f"three blocks at 20, {40 if coarse else 20} and 20 ms"
+    description = (
+        "one stack at 20 ms" if condition == "hubert" else f"three blocks at 20, {40 if coarse else 20} and 20 ms"
+    )
     losses = "two training losses" if condition.endswith("+aux") else "one training loss"
-    return f'<svg viewBox="0 {y - 2:g} 112 {84 - y:g}" width="112" height="{84 - y:g}" role="img" aria-label="{said}, {losses}">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 {y - 2:g} 112 {84 - y:g}" width="112" height="{84 - y:g}" role="img" aria-label="{description}, {losses}">{"".join(parts)}</svg>'
 
 
 def _reach(rows: pd.DataFrame) -> float:

@@ -35,5 +35,5 @@ def claims(run: Run, experiment: str | Path | None = None) -> Result:
         of_experiments = [judged.judge_experiment(each) for each in switched]
         return pd.concat([judged.judge(**tables), *of_experiments], ignore_index=True)
 
-    told = [(each.title, each.source.get("table_sha256")) for each in switched]
-    return run.table("claims", {**run_parameters(run, *names), "experiment": told}, compute)
+    digests = [(each.title, each.source.get("table_sha256")) for each in switched]
+    return run.table("claims", {**run_parameters(run, *names), "experiment": digests}, compute)

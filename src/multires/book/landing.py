@@ -106,8 +106,8 @@ def _others(claim: int, experiments: Sequence[ExperimentTables], main: Experimen
     others = [each for each in experiments if each is not main] if claim < 3 else []
     if not others:
         return []
-    told = (f"{for_markdown(capitalized(speech_name(each.corpus)))}: {verdict_of(each, claim)}" for each in others)
-    return ["", "; ".join(told)]
+    verdicts = (f"{for_markdown(capitalized(speech_name(each.corpus)))}: {verdict_of(each, claim)}" for each in others)
+    return ["", "; ".join(verdicts)]
 
 
 def verdict_markdown(summary: pd.DataFrame, heading: str, *, linked: bool = True) -> str:

@@ -214,17 +214,19 @@ def _unpack_grids(source: Path, root: Path, splits: Sequence[str], progress: boo
     shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unpacked(source: Path, partial: Path, unpack: Callable[[BinaryIO], int], said: str | None, progress: bool) -> None:
+def _unpacked(
+    source: Path, partial: Path, unpack: Callable[[BinaryIO], int], label: str | None, progress: bool
+) -> None:
     """Run `unpack` into a fresh folder, with a bar over the bytes read where it has a name; explain what goes wrong."""
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with (
             source.open("rb") as raw,
             tqdm.wrapattr(
-                raw, "read", total=source.stat().st_size, desc=said or "", unit="B", disable=not (progress and said)
+                raw, "read", total=source.stat().st_size, desc=label or "", unit="B", disable=not (progress and label)
             ) as counted,
         ):
-            files = unpack(counted if said else raw)
+            files = unpack(counted if label else raw)
         if not files:
             raise MultiresError(f"{source} holds nothing in the layout that is expected: delete it")
     except MultiresError:

@@ -43,8 +43,8 @@ def divide_by_speaker(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     Examples
     --------
     >>> from multires.corpus.utterance import Corpus, Utterance
-    >>> said = [Utterance(f"{name}/{n}", name, "all", 1.0, read=None) for name in "abcd" for n in range(3)]
-    >>> divided = divide_by_speaker(Corpus("toy", said), 0.5)
+    >>> spoken = [Utterance(f"{name}/{n}", name, "all", 1.0, read=None) for name in "abcd" for n in range(3)]
+    >>> divided = divide_by_speaker(Corpus("toy", spoken), 0.5)
     >>> [len({u.speaker for u in divided if u.split == split}) for split in ("train", "evaluation")]
     [2, 2]
     """

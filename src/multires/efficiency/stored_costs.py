@@ -108,7 +108,7 @@ def beside(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def said(stored: Sequence[StoredCosts]) -> str:
+def summary_of(stored: Sequence[StoredCosts]) -> str:
     """The machines with tables, and those missing."""
     gpus = [each for each in stored if str(each.table["device"].iloc[0]).startswith("cuda")]
     text = "The first row is this page's own measurement. " if stored else ""

@@ -411,14 +411,14 @@ def _recognition(
     labels = {role: [_phones(each) for each in part.utterances] for role, part in heard.items()}
     best, found, used, short = np.inf, None, 0, 0
     for steps in settings.steps:
-        said = transcribe(
+        attempt = transcribe(
             frames["fit"], labels["fit"], frames["development"], frames["test"], seed=seed, steps=steps, device=device
         )
-        pairs = zip(labels["development"], said.of[0], strict=True)
+        pairs = zip(labels["development"], attempt.of[0], strict=True)
         error = sum(sum(edit_counts(*pair)) for pair in pairs) / sum(map(len, labels["development"]))
         enough = error > best * (1 - settings.gain)
         if error < best:
-            best, found, used, short = error, said, steps, said.n_too_short
+            best, found, used, short = error, attempt, steps, attempt.n_too_short
         if enough:
             break
     if found is None:

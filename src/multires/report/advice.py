@@ -12,7 +12,7 @@ from multires.experiment.tables import ExperimentTables
 from multires.report.answer import leading
 from multires.report.escape import for_markdown
 from multires.report.names import condition_name, speech_name
-from multires.report.sentences import said, verdict_of
+from multires.report.sentences import verdict_of, with_interval
 from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, SUPPORTS, UNTESTED
 
 _CHOOSE = {
@@ -80,20 +80,20 @@ def _size(main: ExperimentTables, estimand: str, name: str) -> str:
         main.effects["estimand"].eq(estimand) & main.effects["primary"].astype(bool) & main.effects["group"].eq("tasks")
     ]
     rows = rows[np.isfinite(rows["value"].astype(float))]
-    told = "; ".join(f"{for_markdown(row['score'])} {said(row)}" for _, row in rows.iterrows())
-    if not told:
+    phrases = "; ".join(f"{for_markdown(row['score'])} {with_interval(row)}" for _, row in rows.iterrows())
+    if not phrases:
         return ""
     for clear, word in ((rows["high"] < 0, "lowers"), (rows["low"] > 0, "raises")):
         if clear.all():
             small = bool((rows["value"].abs() < rows["interest"]).all())
             size = "by less than is of interest" if small else "by a size of interest in at least one"
-            return f"Here {name} {word} the score of every task, {size}: {told}."
-    return f"The effect of {name} here: {told}."
+            return f"Here {name} {word} the score of every task, {size}: {phrases}."
+    return f"The effect of {name} here: {phrases}."
 
 
 def _layers(main: ExperimentTables) -> str:
     """The layer of each condition that development speakers chose, for the tasks that have one layer."""
-    told: dict[str, list[str]] = {}
+    phrases: dict[str, list[str]] = {}
     for outcome in dict.fromkeys(main.chosen["outcome"]):
         rows = main.chosen[main.chosen["outcome"] == outcome]
         rows = rows[rows["condition"].isin(["hubert", "multi+aux"]) & rows["layer"].ne("weighted sum")]
@@ -104,12 +104,12 @@ def _layers(main: ExperimentTables) -> str:
         each = " and ".join(
             f"layer {int(row['layer_index'])} of {condition_name(row['condition'])}" for row in rows.to_dict("records")
         )
-        told.setdefault(each, []).append(for_markdown(PLAN.outcome(str(outcome)).name))
-    if not told:
+        phrases.setdefault(each, []).append(for_markdown(PLAN.outcome(str(outcome)).name))
+    if not phrases:
         return ""
     return (
         "**If you read its layers.** The best layer depends on the task. Development speakers chose "
-        f"{'; '.join(f'{each} for ' + _listed(names) for each, names in told.items())}. A learned weighted sum of all layers spares the choice."
+        f"{'; '.join(f'{each} for ' + _listed(names) for each, names in phrases.items())}. A learned weighted sum of all layers spares the choice."
     )
 
 

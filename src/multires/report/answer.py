@@ -102,12 +102,12 @@ def _certainty(main: ExperimentTables) -> str:
 def _bound(effects: pd.DataFrame) -> str:
     """The range of the effect of each switch on the plan's first outcome, beside the smallest effect of interest."""
     rows = effects[effects["outcome"].eq(PLAN.gates.learned_outcome)].set_index("estimand")
-    told = [
+    phrases = [
         f"{name} lies between {row['low']:+.3f} and {row['high']:+.3f}"
         for key, name in (("auxiliary", "the effect of the loss"), ("downsampling", "that of downsampling"))
         if key in rows.index and np.isfinite((row := rows.loc[key])["low"])
     ]
-    if not told:
+    if not phrases:
         return ""
     smallest = float(rows["interest"].iloc[0])
     interest = (
@@ -115,7 +115,7 @@ def _bound(effects: pd.DataFrame) -> str:
         if np.isfinite(smallest)
         else ""
     )
-    return f"In {for_markdown(rows['score'].iloc[0])}, {' and '.join(told)}{interest}."
+    return f"In {for_markdown(rows['score'].iloc[0])}, {' and '.join(phrases)}{interest}."
 
 
 def _limits(main: ExperimentTables) -> str:

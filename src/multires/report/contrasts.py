@@ -6,7 +6,7 @@ import pandas as pd
 
 from multires.report.escape import for_markdown
 from multires.report.names import condition_name, speech_name
-from multires.report.verdicts import said
+from multires.report.verdicts import with_interval
 from multires.results import why_empty
 
 
@@ -23,8 +23,10 @@ def differences(table: pd.DataFrame) -> str:
     parts = []
     for _, part in table.groupby(["model", "seed", "against"], sort=False):
         first = part.iloc[0]
-        told = ", ".join(f"{str(row['view']).replace('_', ' ')} {said(row)}" for row in part.to_dict("records"))
-        parts.append(f"{_name(table, first, '')} less {_name(table, first, 'against')}: {told}")
+        phrases = ", ".join(
+            f"{str(row['view']).replace('_', ' ')} {with_interval(row)}" for row in part.to_dict("records")
+        )
+        parts.append(f"{_name(table, first, '')} less {_name(table, first, 'against')}: {phrases}")
     clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
     return (
         f"Best layer less best layer, paired: {'; '.join(parts)}. {clear} of {len(table)} intervals exclude zero; they "
@@ -79,7 +81,7 @@ def _resolution_conclusion(differences: pd.DataFrame, measure: str, corpus: str)
         if len(part):
             row = part.sort_values("condition").iloc[0]
             parts.append(
-                f"{_direction(row)} with {view}s ({said(row)}; "
+                f"{_direction(row)} with {view}s ({with_interval(row)}; "
                 f"{for_markdown(condition_name(row['condition']))} less {for_markdown(condition_name(row['against_condition']))})"
             )
     if not parts:

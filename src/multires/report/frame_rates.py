@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from multires.report.verdicts import said
+from multires.report.verdicts import with_interval
 
 _MANNERS = {"repeated": "with every 40 ms frame repeated", "grid": "with all layers on a 40 ms grid"}
 
@@ -20,7 +20,7 @@ def frame_rates(effects: pd.DataFrame) -> str:
     parts = []
     for known in dict.fromkeys(effects["trained"]):
         own = effects[effects["trained"].eq(known)].set_index(["manner", "edit"])
-        told = []
+        phrases = []
         for manner, how in _MANNERS.items():
             if (manner, "all") not in own.index:
                 continue
@@ -29,13 +29,13 @@ def frame_rates(effects: pd.DataFrame) -> str:
                 ("insertions", "deletions", "substitutions"), key=lambda edit: abs(own.loc[(manner, edit)]["value"])
             )
             share = own.loc[(manner, most)]["value"]
-            told.append(
-                f"{how}, downsampling changes the phone error rate by {said(row)} "
+            phrases.append(
+                f"{how}, downsampling changes the phone error rate by {with_interval(row)} "
                 f"(from {row['mono']:.2f} to {row['multi']:.2f}; {most} alone {share:+.3f})"
             )
-        if told:
+        if phrases:
             whose = "one trained seed of each" if known else "untrained models, which know nothing of speech"
-            parts.append(f"Of {whose}: {'; '.join(told)}.")
+            parts.append(f"Of {whose}: {'; '.join(phrases)}.")
     if not parts:
         return "No error rates of both the control and the downsampling model have been measured."
     return " ".join(parts) + (

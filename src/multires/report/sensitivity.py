@@ -7,7 +7,7 @@ import pandas as pd
 from multires.experiment.plan import PLAN
 from multires.report.escape import for_markdown
 from multires.report.names import pair_name, seed_count
-from multires.report.verdicts import said
+from multires.report.verdicts import with_interval
 
 
 def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
@@ -29,7 +29,8 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
         lead = own[own["measure"].eq("lead")]
         parts = [f"PNMI with phones {quality.iloc[0]:.2f}"] if len(quality) else []
         parts += [
-            f"HuBERT less MFCC {said(row)} in {PLAN.outcome(row['outcome']).name}" for _, row in lead[:1].iterrows()
+            f"HuBERT less MFCC {with_interval(row)} in {PLAN.outcome(row['outcome']).name}"
+            for _, row in lead[:1].iterrows()
         ]
         seeds = sorted({int(each) for each in own.loc[own["measure"] == "effect", "seeds"]})
         phrases.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
@@ -38,7 +39,7 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
     name = pair_name(PLAN.estimand(estimand).name)
     for outcome, rows in effects.groupby("outcome", sort=False):
         below, above = rows[rows["high"] < 0], rows[rows["low"] > 0]
-        each = "; ".join(f"{for_markdown(row['run'])} {said(row)}" for _, row in rows.iterrows())
+        each = "; ".join(f"{for_markdown(row['run'])} {with_interval(row)}" for _, row in rows.iterrows())
         if len(below) == len(rows) or len(above) == len(rows):
             verdict = f"is {'below' if len(below) else 'above'} zero under all {len(rows)}"
         elif len(below) and len(above):

@@ -22,7 +22,7 @@ from multires.report.names import (
     speech_name,
     transformer_layers,
 )
-from multires.report.verdicts import THIS_RUN, said
+from multires.report.verdicts import THIS_RUN, with_interval
 from multires.results import why_empty
 
 ACOUSTIC_NAMES = {"mel": "log-mel", "mfcc": "MFCC"}
@@ -269,8 +269,8 @@ def downstream_conclusion(experiments: Sequence[ExperimentTables]) -> str:
 
 def finding(experiment: ExperimentTables) -> str:
     """One sentence that a reader can repeat."""
-    told = f"On {for_markdown(speech_name(experiment.corpus))}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
-    return f"{told} {loss_and_words(experiment)}".strip()
+    phrases = f"On {for_markdown(speech_name(experiment.corpus))}, with {experiment.seeds} seeds of each condition, {claim_1(experiment)}; and {claim_2(experiment)}."
+    return f"{phrases} {loss_and_words(experiment)}".strip()
 
 
 def verdict_of(experiment: ExperimentTables, claim: int) -> str:
@@ -283,7 +283,9 @@ def claim_1(experiment: ExperimentTables, *, numbers: bool = True) -> str:
     """The source of the gain, as a clause without an end; with the gain in numbers where there is none."""
     rows = experiment.effects[experiment.effects["outcome"].eq(PLAN.gates.learned_outcome)].set_index("estimand")
     gain = (
-        f" ({rows.loc['control', 'score']}, {said(rows.loc['control'])})" if numbers and "control" in rows.index else ""
+        f" ({rows.loc['control', 'score']}, {with_interval(rows.loc['control'])})"
+        if numbers and "control" in rows.index
+        else ""
     )
     worse = "control" in rows.index and rows.loc["control", "high"] < 0
     compared = "does worse" if worse else "is not shown to be better"
@@ -325,7 +327,7 @@ def loss_and_words(experiment: ExperimentTables) -> str:
     if shown.empty or len(set(shown["region"])) > 1 or len(shown) < len(rows):
         return ""
     does = "raises" if shown["region"].iloc[0] == "superior" else "lowers"
-    effects = ", ".join(f"{row['score'].partition(', ')[0]} {said(row)}" for _, row in shown.iterrows())
+    effects = ", ".join(f"{row['score'].partition(', ')[0]} {with_interval(row)}" for _, row in shown.iterrows())
     return f"The auxiliary loss {does} what the middle layers say about words, averaged over models with and without downsampling ({effects})."
 
 
@@ -335,7 +337,7 @@ def experiment(found: ExperimentTables) -> str:
     parts = [f"**{for_markdown(capitalized(speech_name(found.corpus)))}.** {_learned(found.carries)}"]
     control = effects[effects["estimand"].eq("control") & effects["group"].eq("tasks")]
     gains = control[control["decided"] == "gain"]
-    shown = "; ".join(f"{row['score']} {said(row)}" for _, row in control.iterrows())
+    shown = "; ".join(f"{row['score']} {with_interval(row)}" for _, row in control.iterrows())
     where = f"on {', '.join(gains['score'])}" if len(gains) else "on no task"
     parts.append(f"MR-HuBERT is shown to be above HuBERT {where} ({shown}).")
     for claim, estimand in ((1, "difference"), (2, "downsampling")):
@@ -353,8 +355,8 @@ def experiment(found: ExperimentTables) -> str:
 
 def _outcome(row: pd.Series) -> str:
     if not np.isfinite(row["interest"]):
-        return f"{row['score']} {said(row)} (HuBERT is not shown to lead MFCC here, so that no size is of interest)"
-    return f"{row['score']} {said(row)}, {row['decided'] or row['region']} at ±{row['interest']:.3f}"
+        return f"{row['score']} {with_interval(row)} (HuBERT is not shown to lead MFCC here, so that no size is of interest)"
+    return f"{row['score']} {with_interval(row)}, {row['decided'] or row['region']} at ±{row['interest']:.3f}"
 
 
 def _learned(gate: pd.DataFrame) -> str:
@@ -391,7 +393,9 @@ def published(effects: pd.DataFrame) -> str:
         pair = " less ".join(names[name] for name in sorted(weights, key=lambda name: -weights[name]))
         rows = effects[effects["estimand"].eq(key) & effects["primary"].astype(bool)]
         if len(rows):
-            parts.append(f"{pair}: {', '.join(f'{row.score} {said(row._asdict())}' for row in rows.itertuples())}")
+            parts.append(
+                f"{pair}: {', '.join(f'{row.score} {with_interval(row._asdict())}' for row in rows.itertuples())}"
+            )
     if not parts:
         return "None of the published pairs was scored."
     return (

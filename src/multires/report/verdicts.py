@@ -124,7 +124,7 @@ def _row(claim: int, row: dict[Any, Any]) -> dict[str, Any]:
     return {
         "claim": claim, "evidence": name, "measure": "difference", "view": row["score"], "primary": True,
         "value": row["value"], "low": row["low"], "high": row["high"], "n": row["n"], "interest": row["interest"],
-        "verdict": _verdict(row), "sentence": f"{name}: {said(row)}.",
+        "verdict": _verdict(row), "sentence": f"{name}: {with_interval(row)}.",
     }  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def _verdict(row: dict[Any, Any]) -> str:
     return _REGION_VERDICTS[row["estimand"]].get(row["decided"], OPEN)
 
 
-def said(row: dict[Any, Any]) -> str:
+def with_interval(row: dict[Any, Any]) -> str:
     """An effect with its interval, in numbers."""
     if not np.isfinite(row["low"]):
         return f"{row['value']:+.3f}"
@@ -197,7 +197,7 @@ def _described(claim: int, key: str, evidence: str, best: pd.DataFrame, reason: 
     seeds = f"{found.seeds} seeds of each condition" if found.seeds > 1 else "one model of each condition"
     row = {"value": float(found.value), "low": float(found.low), "high": float(found.high), "n": found.seeds}
     why = "which is no test of the claim; the controlled experiment is"
-    return {**common, **row, "sentence": f"{name}, {evidence}: {said(row)} with {seeds}, {why}."}
+    return {**common, **row, "sentence": f"{name}, {evidence}: {with_interval(row)} with {seeds}, {why}."}
 
 
 def _contrast(best: pd.DataFrame, weights: dict[str, float]) -> CrossedInterval | None:
