@@ -25,8 +25,8 @@ def frame_rates(effects: pd.DataFrame, *, corpus: str = "") -> Figure:
     corpus
         Named in the title.
     """
-    whole = effects.groupby(["trained", "manner"])["edit"].transform("nunique") == len(_EDITS)
-    effects = effects[whole & effects["edit"].isin(list(_EDITS))]
+    effects = effects[effects["edit"].isin(list(_EDITS))]
+    effects = effects[effects.groupby(["trained", "manner"])["edit"].transform("nunique") == len(_EDITS)]
     if effects.empty:
         return nothing(corpus, f"the table lacks some of {', '.join(_EDITS)}")
     kinds = list(dict.fromkeys(effects["trained"]))
