@@ -83,7 +83,7 @@ def test_every_parameter_reaches_the_run(notebook, name, monkeypatch):
         assert after[called] == OTHER[name]
     else:
         code = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-        handed = rf"stages\.\w+\([^#]*\b{name}=given\.{name}\b|\((?:run, )?given\.{name}\)"
+        handed = rf"stages\.\w+[(,][^#]*\b{name}=given\.{name}\b|\((?:run, )?given\.{name}\)"
         assert any(re.search(handed, source) for source in code)
 
 
