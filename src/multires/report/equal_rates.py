@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from multires.report.figures.resolution import MEASURE_TITLES
-from multires.report.left_out import of_rows
+from multires.results import why_empty
 
 EQUAL = "grid of 40 ms"
 """The matching that decides."""
@@ -14,10 +14,11 @@ CONTRASTS = {
     "downsampling, with the loss": "With the auxiliary loss", "downsampling, without the loss": "Without it"
 }  # fmt: skip
 
+_NO_PAIR = "This run has no two trained models that differ in downsampling alone."
+
 _MORE, _LESS, _OPEN = "more", "less", "open"
 
 
-@of_rows
 def low_resolution(table: pd.DataFrame) -> str:
     """Verdict of each measure on the low-resolution block, what unequal frame rates would have shown, and disagreements.
 
@@ -28,6 +29,8 @@ def low_resolution(table: pd.DataFrame) -> str:
     table
         Of `multires.analysis.effects.block_effects`.
     """
+    if table.empty:
+        return "" if why_empty(table) else _NO_PAIR
     middle = table[table["block"].eq("middle")]
     words = middle[middle["view"].eq("word")]
     parts = []
@@ -46,7 +49,7 @@ def low_resolution(table: pd.DataFrame) -> str:
         parts.append(_without(rows, verdicts))
         parts.append(_why(middle[middle["contrast"].eq(contrast)], verdicts))
     if not parts:
-        return "This run has no two trained models that differ in downsampling alone."
+        return _NO_PAIR
     control = _by_measure(words[words["contrast"].eq("downsampling, untrained")], EQUAL)
     if not control.empty:
         parts.append(f"**Untrained models** show what the architectures alone do.\n\n{_list(control, {})}")
