@@ -18,7 +18,10 @@ DESCRIBE = {
     )
 } | {"low_resolution": equal_rates.low_resolution}  # fmt: skip
 
-OTHERWISE = {"cca": "This run compares layers with neither log-mel nor phones nor words."}
+OTHERWISE = {
+    "cca": "This run compares layers with neither log-mel nor phones nor words.",
+    "low_resolution": "This run has no two trained models that differ in downsampling alone.",
+}
 """Sentences of a table without rows that say more than that."""
 
 ROW = {
