@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -68,7 +69,32 @@ def test_the_tables_that_the_speakers_allow_are_made(speakers, without, reason, 
             assert len(make(run).table), name
 
 
+def test_measures_of_whole_frames_need_alignments(utterances, tmp_path):
+    for number, utterance in enumerate(utterances[:4]):
+        (tmp_path / "speech" / f"speaker{number % 2}").mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "speech" / f"speaker{number % 2}" / f"{number}.wav", utterance.audio, 16_000)
+    run = open_run(data=tmp_path / "speech", workspace=tmp_path / "workspace", models="mel", progress=False)
+    for stage in (stages.resolution, stages.frame_units):
+        with pytest.raises(TooLittleSpeech, match="no utterance with phones and words with times"):
+            stage(run)
+
+
 def test_no_speaker_at_all_is_said_of_the_folder(tmp_path):
     (tmp_path / "speech").mkdir()
     with pytest.raises(MultiresError, match=r"data: .*speech"):
         open_run(data=tmp_path / "speech", workspace=tmp_path / "workspace", models="mel", progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", ["02_cca", "03_mutual_information", "05_downstream", "07_resolution"])
+def test_a_chapter_says_what_one_speaker_does_not_allow_and_goes_on(chapter, utterances, tmp_path):
+    papermill = pytest.importorskip("papermill")
+    place = opened(tmp_path / "speech", utterances, 1, tmp_path / "workspace").data
+    made = papermill.execute_notebook(
+        str(Path(__file__).parents[2] / "notebooks" / f"{chapter}.ipynb"), None,
+        {"data": str(place), "workspace": str(tmp_path / "workspace"), "models": "mel,untrained/multi-small"},
+        kernel_name="python3", progress_bar=False, start_timeout=180,
+    )  # fmt: skip
+    shown = str([output for cell in made.cells if cell.cell_type == "code" for output in cell.outputs])
+    assert "has one speaker" in shown or "too few speakers" in shown
+    assert (tmp_path / "workspace" / "book" / "data" / f"{chapter}.zip").exists()

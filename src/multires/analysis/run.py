@@ -21,7 +21,7 @@ from multires.corpus import Corpus, load_corpus, openslr
 from multires.corpus.files import readable
 from multires.corpus.roles import SharedSpeakers, check_roles, divide_by_speaker
 from multires.corpus.utterance import Utterance
-from multires.errors import MultiresError
+from multires.errors import MultiresError, TooLittleSpeech
 from multires.features.extract import extract
 from multires.features.frames import FrameStore, keep_frames, spread_utterances
 from multires.features.sampling import at_most_each
@@ -256,7 +256,13 @@ class Run:
         splits = tuple(
             split for split in (*self.profile.train, *self.profile.evaluation) if split in self.corpus.splits
         )
-        return spread_utterances(self.corpus, splits, self.profile.frame_utterances, self.seed)
+        found = spread_utterances(self.corpus, splits, self.profile.frame_utterances, self.seed)
+        if not found:
+            raise TooLittleSpeech(
+                f"corpus {self.corpus.name} has no utterance with phones and words with times: give recordings with "
+                "alignments"
+            )
+        return found
 
     def _extract(self, model: LayeredModel, subject: Subject) -> FeatureStore:
         layers = None
