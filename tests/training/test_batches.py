@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multires.corpus.utterance import SAMPLE_RATE
 from multires.errors import MultiresError
 from multires.training.batches import Batches, cut, mask_bands, mask_spans
+from multires.training.speech import Speech
 from tests.training.tiny import RECIPE
 
 
@@ -64,6 +66,18 @@ def test_an_epoch_takes_every_utterance_once_within_the_budget(data):
         assert (batch.first_frames + batch.frames <= speech.frames[batch.utterances]).all()
         step += 1
     assert sorted(seen) == list(range(len(speech.lengths)))
+
+
+@pytest.mark.parametrize("utterances", [3, 5, 9, 13])
+def test_a_small_last_batch_joins_the_one_before_it(utterances):
+    """Batches of four, and one utterance more: no utterance is lost or repeated."""
+    lengths = np.full(utterances, SAMPLE_RATE)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    speech = Speech("toy", torch.zeros(int(lengths.sum()), dtype=torch.int16), starts, lengths, "toy")
+    batches = Batches(speech, RECIPE, seed=0)
+    plan = batches._plan(0)
+    assert sorted(np.concatenate([batch.utterances for batch in plan]).tolist()) == list(range(utterances))
+    assert sorted(len(batch.utterances) for batch in plan)[-1] == (utterances if utterances < 6 else 5)
 
 
 def test_batches_do_not_depend_on_what_was_asked_before(data):

@@ -11,7 +11,7 @@ from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.answer import leading
 from multires.report.escape import for_markdown
-from multires.report.names import condition_name, speech_name
+from multires.report.names import condition_name, listed, speech_name
 from multires.report.sentences import verdict_of, with_interval
 from multires.report.verdicts import CONTRADICTS, NEITHER, NOTHING, SUPPORTS, UNTESTED
 
@@ -109,9 +109,5 @@ def _layers(main: ExperimentTables) -> str:
         return ""
     return (
         "**If you read its layers.** The best layer depends on the task. Development speakers chose "
-        f"{'; '.join(f'{each} for ' + _listed(names) for each, names in phrases.items())}. A learned weighted sum of all layers spares the choice."
+        f"{'; '.join(f'{each} for ' + listed(names) for each, names in phrases.items())}. A learned weighted sum of all layers spares the choice."
     )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from multires.experiment.plan import CONDITIONS, PLAN
 from multires.measures.student import student_interval
+from multires.report.names import listed
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -33,7 +34,7 @@ def counted(table: pd.DataFrame) -> str:
         f"{longest['value']:.3f} of the control's: attention's quadratic part has grown. The waveform encoder alone is "
         f"{encoder:.0%} of MR-HuBERT's work, runs at full rate in every model, and no downsampling after it can touch it. "
         f"The cheapest of the architectures that nobody trained ({best['model']}) still takes {best['value']:.2f}. "
-        f"torch's counter gives the closed form's number exactly for {_listed(checked['model'])}, run on "
+        f"torch's counter gives the closed form's number exactly for {listed([_name(str(name)) for name in dict.fromkeys(checked['model'])])}, run on "
         f"{checked['duration'].iloc[0]:g} s; a difference would have stopped this page."
     )
 
@@ -360,8 +361,3 @@ def _name(model: str) -> str:
     return {"hubert": "HuBERT", "mono": "20 ms control", "multi": "MR-HuBERT", "multi3": "three resolutions"}.get(
         model, model
     )
-
-
-def _listed(names: pd.Series) -> str:
-    found = [_name(str(name)) for name in dict.fromkeys(names)]
-    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)

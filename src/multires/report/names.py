@@ -179,3 +179,14 @@ def seed_count(counts: Sequence[int]) -> str:
     if low == high:
         return f"{low} seed{'s' if low != 1 else ''}"
     return f"{low} to {high} seeds"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas and a final "and".
+
+    Examples
+    --------
+    >>> listed(["one"]), listed(["one", "two", "three"])
+    ('one', 'one, two and three')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

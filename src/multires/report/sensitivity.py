@@ -6,7 +6,7 @@ import pandas as pd
 
 from multires.experiment.plan import PLAN
 from multires.report.escape import for_markdown
-from multires.report.names import pair_name, seed_count
+from multires.report.names import listed, pair_name, seed_count
 from multires.report.verdicts import with_interval
 
 
@@ -40,12 +40,14 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
     for outcome, rows in effects.groupby("outcome", sort=False):
         below, above = rows[rows["high"] < 0], rows[rows["low"] > 0]
         each = "; ".join(f"{for_markdown(row['run'])} {with_interval(row)}" for _, row in rows.iterrows())
-        if len(below) == len(rows) or len(above) == len(rows):
-            verdict = f"is {'below' if len(below) else 'above'} zero under all {len(rows)}"
-        elif len(below) and len(above):
-            verdict = "changes its sign with the targets"
-        else:
-            shown = [for_markdown(run) for run in pd.concat([below, above])["run"]]
-            verdict = f"is shown under {', '.join(shown)} only" if shown else "is shown under none"
+        shown = [
+            f"{side} zero under {listed([for_markdown(run) for run in part['run']])}"
+            for side, part in (("below", below), ("above", above))
+            if len(part)
+        ]
+        open_runs = [for_markdown(run) for run in rows.loc[~rows.index.isin([*below.index, *above.index]), "run"]]
+        verdict = f"is {' and '.join(shown)}" if shown else "is not shown to differ from zero under any"
+        if shown and open_runs:
+            verdict += f", and not shown to differ from zero under {listed(open_runs)}"
         sentences.append(f"In {PLAN.outcome(str(outcome)).name}, {name} {verdict} ({each}).")
     return " ".join(sentences)

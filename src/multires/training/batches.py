@@ -84,7 +84,8 @@ class Batches:
                 shortest = min(longest, int(self.lengths[index]))
             groups[-1].append(index)
         if len(groups) > 1 and len(groups[-1]) < len(groups[-2]) / 2:
-            groups[-2] += groups.pop()  # a step on a handful of utterances would be noise
+            last = groups.pop()  # a step on a handful of utterances would be noise
+            groups[-1] += last
         plan = []
         for members in (groups[i] for i in rng.permutation(len(groups))):
             frames = int(min(longest, self.lengths[members].min()))
