@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +62,23 @@ class Subject:
 
     name: str
     seed: int
+
+
+class NotKept(Exception):
+    """Raised for a table that the workspace does not hold, where none is to be computed."""
+
+
+_only_kept: ContextVar[bool] = ContextVar("only_kept", default=False)
+
+
+@contextmanager
+def only_kept_tables() -> Iterator[None]:
+    """Let `Run.table` raise `NotKept` for a table that the workspace does not hold, instead of computing it."""
+    token = _only_kept.set(True)
+    try:
+        yield
+    finally:
+        _only_kept.reset(token)
 
 
 @dataclass(frozen=True)
@@ -306,6 +325,11 @@ class Run:
             Gives the table.
         corpus
             False for tables that do not depend on any speech.
+
+        Raises
+        ------
+        NotKept
+            Within `only_kept_tables`, if the workspace does not hold the table.
         """
         speech: dict[str, Any] = {}
         if corpus:
@@ -326,6 +350,8 @@ class Run:
         kept, _ = _kept(path, key, parameters)
         if kept is not None:
             return kept
+        if _only_kept.get():
+            raise NotKept(stage)
         with storage.making(path):
             kept, problem = _kept(path, key, parameters)  # another run may have made it in the meantime
             if kept is not None:

@@ -3,7 +3,7 @@
 from multires.analysis.stages.control import selectivities
 from multires.analysis.stages.correlation import GROUPINGS, REPLICATE, cca, cca_grouping, cca_replicates, cca_variants
 from multires.analysis.stages.costs import efficiency
-from multires.analysis.stages.gather import distinct_models, layer_table, subject_table
+from multires.analysis.stages.gather import distinct_models, kept_or, layer_table, subject_table
 from multires.analysis.stages.geometry import layer_geometry
 from multires.analysis.stages.information import (
     CLUSTER_COUNTS,
@@ -37,6 +37,7 @@ __all__ = [
     "example_utterance",
     "extraction",
     "frame_units",
+    "kept_or",
     "layer_geometry",
     "layer_similarity",
     "layer_table",

@@ -14,11 +14,11 @@ import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from multires.analysis.run import ACOUSTIC, Run, Subject
+from multires.analysis.run import ACOUSTIC, NotKept, Run, Subject, only_kept_tables
 from multires.errors import MultiresError, TooLittleSpeech
 from multires.features.store import FeatureStore
 from multires.models.layers import Layer
-from multires.results import tidy
+from multires.results import Result, tidy
 from multires.runtime.parallel import in_processes
 from multires.runtime.progress import step_bar
 
@@ -84,6 +84,15 @@ def subject_places(run: Run, subjects: list[Subject]) -> list[Place]:
         for subject in subjects
         for layer in subject_layers(run, subject)
     ]
+
+
+def kept_or(run: Run, stage: Callable[[Run], Result], part: Callable[[], Result]) -> Result:
+    """The table of a stage if the workspace holds it, else a part of the table that takes less time."""
+    try:
+        with only_kept_tables():
+            return stage(run)
+    except NotKept:
+        return part()
 
 
 def gather_rows(

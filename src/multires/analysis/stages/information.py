@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,41 +27,54 @@ _INFORMATION = {
 }  # fmt: skip
 
 
-def mutual_information(run: Run) -> Result:
-    """MI of clusters with phones and words, at every layer and for log-mel and MFCC."""
+VIEWS = ("phone", "word")
+"""Labels that clusters are compared with."""
+
+
+def mutual_information(run: Run, *, views: Sequence[str] = VIEWS, layers_only: bool = False) -> Result:
+    """MI of clusters with phones and words, at every layer and for log-mel and MFCC.
+
+    Parameters
+    ----------
+    views
+        Some of `VIEWS`.
+    layers_only
+        Leave log-mel and MFCC out.
+    """
+    parameters = _information_parameters(run, views, layers_only)
 
     def compute() -> pd.DataFrame:
-        table = mutual_information_replicates(run).table
+        table = mutual_information_replicates(run, views=views, layers_only=layers_only).table
         return table[table["measure"] != REPLICATE].reset_index(drop=True)
 
-    return run.table("mutual-information", _information_parameters(run), compute)
+    return run.table("mutual-information", parameters, compute)
 
 
-def mutual_information_replicates(run: Run) -> Result:
+def mutual_information_replicates(run: Run, *, views: Sequence[str] = VIEWS, layers_only: bool = False) -> Result:
     """As `mutual_information`, with the normalized figure in every resample: what paired comparisons need."""
 
     def rows_of(place: Place) -> list[dict[str, Any]]:
         return [
             row
-            for view in ("phone", "word")
+            for view in views
             for row in _information_rows(run, *place, view=view, seeds=run.profile.cluster_seeds, replicates=True)
         ]
 
     def compute() -> pd.DataFrame:
         def spreads(place: Place) -> bool:
             store, layer, _ = place
-            return any(too_many(layer, len(store.labels(view))) for view in ("phone", "word"))
+            return any(too_many(layer, len(store.labels(view))) for view in views)
 
-        places = subject_places(run, run.subjects) + acoustic_places(run)
+        places = subject_places(run, run.subjects) + ([] if layers_only else acoustic_places(run))
         return gather_rows(run, "mutual information", places, rows_of, spreads=spreads)
 
-    return run.table("mutual-information-replicates", _information_parameters(run), compute)
+    return run.table("mutual-information-replicates", _information_parameters(run, views, layers_only), compute)
 
 
-def _information_parameters(run: Run) -> dict[str, Any]:
+def _information_parameters(run: Run, views: Sequence[str], layers_only: bool) -> dict[str, Any]:
     names = ("train", "evaluation", "phone_clusters", "word_clusters", "cluster_seeds", "resamples", "word_types",
              "word_instances")  # fmt: skip
-    return run_parameters(run, *names)
+    return {**run_parameters(run, *names), "views": list(views), "layers_only": layers_only}
 
 
 def mi_clusters(run: Run) -> Result:

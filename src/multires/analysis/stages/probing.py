@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from multires.analysis.part import part_of
 from multires.analysis.run import ACOUSTIC, Run
 from multires.analysis.stages.correlation import REPLICATE, cca
 from multires.analysis.stages.gather import (
     acoustic_places,
     gather_rows,
+    kept_or,
     layer_columns,
     subject_columns,
     subject_layers,
@@ -31,42 +34,50 @@ _INPUTS = ("conv", "input")
 """Blocks before the transformer layers, whose width may be another: a weighted sum leaves them out."""
 
 
-def probes(run: Run) -> Result:
-    """Linear probes for phone, word and speaker on every layer, on log-mel and MFCC, and on weighted sums of layers."""
+def probes(run: Run, *, tasks: Sequence[str] = TASKS, layers_only: bool = False) -> Result:
+    """Linear probes for phone, word and speaker on every layer, on log-mel and MFCC, and on weighted sums of layers.
+
+    Parameters
+    ----------
+    tasks
+        Some of `TASKS`.
+    layers_only
+        Leave log-mel, MFCC and weighted sums out.
+    """
 
     def compute() -> pd.DataFrame:
-        table = probe_replicates(run).table
+        table = probe_replicates(run, tasks=tasks, layers_only=layers_only).table
         return table[table["measure"] != REPLICATE].reset_index(drop=True)
 
-    return run.table("probes", _probe_parameters(run), compute)
+    return run.table("probes", _probe_parameters(run, tasks, layers_only), compute)
 
 
-def probe_replicates(run: Run) -> Result:
+def probe_replicates(run: Run, *, tasks: Sequence[str] = TASKS, layers_only: bool = False) -> Result:
     """As `probes`, with the accuracy on single layers in every resample: what paired comparisons need."""
 
     def rows_of(work: tuple[FeatureStore, list[Layer], dict[str, Any]]) -> list[dict[str, Any]]:
         return _probe_rows(run, *work)
 
     def compute() -> pd.DataFrame:
-        places = subject_places(run, run.subjects) + acoustic_places(run)
-        single = [(store, [layer], {**columns, "view": task}) for store, layer, columns in places for task in TASKS]
+        places = subject_places(run, run.subjects) + ([] if layers_only else acoustic_places(run))
+        single = [(store, [layer], {**columns, "view": task}) for store, layer, columns in places for task in tasks]
         summed = [
             (
                 run.features(subject.name, subject.seed),
                 [layer for layer in subject_layers(run, subject) if layer.block not in _INPUTS],
                 {**subject_columns(run, subject), "layer": "weighted sum", "view": task},
             )
-            for subject in run.subjects
-            for task in TASKS
+            for subject in ([] if layers_only else run.subjects)
+            for task in tasks
         ]
         return gather_rows(run, "probes", single + summed, rows_of, unit="probe")
 
-    return run.table("probe-replicates", _probe_parameters(run), compute)
+    return run.table("probe-replicates", _probe_parameters(run, tasks, layers_only), compute)
 
 
-def _probe_parameters(run: Run) -> dict[str, Any]:
+def _probe_parameters(run: Run, tasks: Sequence[str], layers_only: bool) -> dict[str, Any]:
     names = ("train", "evaluation", "probe_instances", "word_types", "word_instances", "resamples")
-    return run_parameters(run, *names)
+    return {**run_parameters(run, *names), "tasks": list(tasks), "layers_only": layers_only}
 
 
 def _probe_rows(run: Run, store: FeatureStore, layers: list[Layer], columns: dict[str, Any]) -> list[dict[str, Any]]:
@@ -114,14 +125,19 @@ def _replicate_rows(run: Run, probe: ProbeResult, columns: dict[str, Any]) -> li
 
 
 def agreement(run: Run) -> Result:
-    """Beside every layer's probe accuracy, its CCA and MI with the same labels."""
+    """Beside every layer's probe accuracy, its CCA and MI with the same labels.
+
+    CCA is computed for phones and words only, unless the workspace holds the scores of all views.
+    """
+    labels = [view for view in run.profile.views if view in TASKS] or run.profile.views
 
     def compute() -> pd.DataFrame:
         keys = ["model", "seed", "layer", "view"]
         probed = probes(run).table
         accuracy = probed[(probed["measure"] == "accuracy") & probed["layer_index"].notna()]
         found = []
-        correlation, shared = cca(run).table, mutual_information(run).table
+        correlation = kept_or(run, cca, lambda: cca(part_of(run, run.profile.models, views=tuple(labels)))).table
+        shared = mutual_information(run).table
         for name, table, measure in (("CCA", correlation, run.profile.variant), ("MI", shared, "adjusted")):
             rows = table[(table["measure"] == measure) & table["trial"].isna() & table["view"].isin(["phone", "word"])]
             rows = rows[~rows["model"].isin(ACOUSTIC)]
