@@ -15,7 +15,7 @@ _FIRST = "As published"
 
 
 def published_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row a quantity and one column a model, in the order of `multires.report.sentences.PUBLISHED`.
+    """One row a quantity with a figure, one column a model, in the order of `multires.report.sentences.PUBLISHED`.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ def published_table(scores: pd.DataFrame) -> pd.DataFrame:
     models += [model for model in dict.fromkeys(scores["model"]) if model not in PUBLISHED]
     rows = []
     for quantity, part in scores.groupby("quantity", sort=False):
+        if part["value"].isna().all():
+            continue
         known = part.set_index("model")["value"]
         row = {_FIRST: _title(str(quantity), part.iloc[0])}
         row |= {_column(model): _figure(known.get(model)) for model in models}
@@ -43,9 +45,12 @@ def published_summary(scores: pd.DataFrame) -> str:
     )
     if empty.empty:
         return text
+    filled = set(known["quantity"])
+    without = ", ".join(for_markdown(name) for name in dict.fromkeys(empty["quantity"]) if name not in filled)
+    left_out = f" Rows without any figure are left out of the table above: {without}." if without else ""
     wanted = ", ".join(for_markdown(source) for source in dict.fromkeys(empty["source"]))
     return (
-        f"{text} {len(empty)} cell{'s' * (len(empty) != 1)} could not be verified in public text and stay empty. With the paper at hand ({wanted}), "
+        f"{text} {len(empty)} cell{'s' * (len(empty) != 1)} could not be verified in public text and stay empty.{left_out} With the paper at hand ({wanted}), "
         "enter a figure, its table and where it stands in one line of `book/data/published_scores.csv`."
     )
 

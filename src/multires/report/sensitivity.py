@@ -11,7 +11,7 @@ from multires.report.verdicts import with_interval
 
 
 def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
-    """Sentences on the targets of each run, the lead of HuBERT trained on them, and the sign of one effect.
+    """Lists of the targets of each run, the lead of HuBERT trained on them, and the sign of one effect.
 
     Parameters
     ----------
@@ -33,8 +33,9 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
             for _, row in lead[:1].iterrows()
         ]
         seeds = sorted({int(each) for each in own.loc[own["measure"] == "effect", "seeds"]})
-        phrases.append(f"{for_markdown(run)} ({', '.join([*parts, seed_count(seeds)])})")
-    sentences = [f"Targets: {'; '.join(phrases)}."]
+        phrases.append(f"- {for_markdown(run)}: {', '.join([*parts, seed_count(seeds)])}")
+    targets = "\n".join(phrases)
+    phrases = []
     effects = table[table["measure"].eq("effect") & table["estimand"].eq(estimand)]
     name = pair_name(PLAN.estimand(estimand).name)
     for outcome, rows in effects.groupby("outcome", sort=False):
@@ -46,8 +47,9 @@ def sensitivity(table: pd.DataFrame, estimand: str = "control") -> str:
             if len(part)
         ]
         open_runs = [for_markdown(run) for run in rows.loc[~rows.index.isin([*below.index, *above.index]), "run"]]
-        verdict = f"is {' and '.join(shown)}" if shown else "is not shown to differ from zero under any"
+        verdict = " and ".join(shown) if shown else "not shown to differ from zero under any"
         if shown and open_runs:
             verdict += f", and not shown to differ from zero under {listed(open_runs)}"
-        sentences.append(f"In {PLAN.outcome(str(outcome)).name}, {name} {verdict} ({each}).")
-    return " ".join(sentences)
+        phrases.append(f"- {PLAN.outcome(str(outcome)).name}: {verdict} ({each})")
+    compared = f"\n\n{name}:\n\n" + "\n".join(phrases) if phrases else ""
+    return f"Targets:\n\n{targets}{compared}"

@@ -334,23 +334,21 @@ def loss_and_words(experiment: ExperimentTables) -> str:
 def experiment(found: ExperimentTables) -> str:
     """The experiment on one corpus in Markdown: gates, verdicts, and the primary effects behind them."""
     effects = found.effects[found.effects["primary"].astype(bool)]
-    parts = [f"**{for_markdown(capitalized(speech_name(found.corpus)))}.** {_learned(found.carries)}"]
+    opening = f"**{for_markdown(capitalized(speech_name(found.corpus)))}.** {_learned(found.carries)}"
     control = effects[effects["estimand"].eq("control") & effects["group"].eq("tasks")]
     gains = control[control["decided"] == "gain"]
     shown = "; ".join(f"{row['score']} {with_interval(row)}" for _, row in control.iterrows())
     where = f"on {', '.join(gains['score'])}" if len(gains) else "on no task"
-    parts.append(f"MR-HuBERT is shown to be above HuBERT {where} ({shown}).")
+    parts = [f"{opening} MR-HuBERT is shown to be above HuBERT {where} ({shown})."]
     for claim, estimand in ((1, "difference"), (2, "downsampling")):
         rows = effects[effects["estimand"] == estimand]
         rows = rows[rows["group"] == "tasks"] if claim == 1 else rows
-        each = "; ".join(_outcome(row) for _, row in rows.iterrows())
-        parts.append(
-            f"**Claim {claim}: {verdict_of(found, claim)}.** {PLAN.estimand(estimand).name.capitalize()}: {each}."
-        )
+        parts.append(f"**Claim {claim}: {verdict_of(found, claim)}.** {PLAN.estimand(estimand).name.capitalize()}:")
+        parts.append("\n".join(f"- {_outcome(row)}" for _, row in rows.iterrows()) or "- no outcome was scored")
     flagged = effects[effects["flagged"].astype(bool) & effects["estimand"].eq("downsampling")]
     if len(flagged):
         parts.append(f"Untrained models show an effect of downsampling too on {', '.join(flagged['score'])}.")
-    return " ".join(parts)
+    return "\n\n".join(parts)
 
 
 def _outcome(row: pd.Series) -> str:
