@@ -58,6 +58,7 @@ from multires import open_run
 from multires.analysis import stages
 from multires.book import evidence, landing, shown
 from multires.book.parameters import notebook_parameters
+from multires.experiment.sensitivity import shipped_sensitivity
 from multires.experiment.tables import experiment_tables
 from multires.report import figures, sentences
 from multires.report import verdicts as claims
@@ -135,8 +136,12 @@ shown.folded(
 )
 
 # %% tags=["remove-cell"]
+targets = None if given.experiment else shipped_sensitivity()
 landing.write_landing(
-    run.workspace / "book", landing.landing_markdown(judged.table, switched), headline, sentences.headline(decisive)
+    run.workspace / "book",
+    landing.landing_markdown(judged.table, switched, targets),
+    headline,
+    sentences.headline(decisive),
 )
 
 # %% [markdown]

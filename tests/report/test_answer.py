@@ -48,6 +48,21 @@ def test_the_paragraph_answers_with_the_verdicts(verdicts, words):
     assert "\n" not in text
 
 
+def test_other_targets_are_named_beside_the_certainty():
+    rows = [
+        {"run": run, "outcome": "phone_classification", "measure": "effect", "estimand": "control", "value": value,
+         "low": value - 0.01, "high": value + 0.01}
+        for run, value in (("Whisper", -0.03), ("MFCC", 0.002), ("own", -0.02))
+    ]  # fmt: skip
+    text = answer([tables()], COSTS, pd.DataFrame(rows))
+    assert (
+        "Trained on other targets, MR-HuBERT less HuBERT is, in phone classification: MFCC +0.002 [-0.008, +0.012]; "
+        "own -0.020 [-0.030, -0.010]." in text
+    )
+    assert "Whisper" not in text
+    assert "other targets" not in answer([tables()], COSTS, pd.DataFrame(rows[:1]))
+
+
 def test_models_that_did_not_learn_are_said_to_show_nothing():
     assert "did not learn enough to be compared" in answer([tables(carries=False)], COSTS)
     assert "cover seeds, not speakers" in answer([tables(speakers=0)], COSTS)

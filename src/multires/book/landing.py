@@ -29,7 +29,9 @@ VERDICTS = {
 """Verdicts as the cards name them."""
 
 
-def landing_markdown(judged: pd.DataFrame, experiments: Sequence[ExperimentTables]) -> str:
+def landing_markdown(
+    judged: pd.DataFrame, experiments: Sequence[ExperimentTables], sensitivity: pd.DataFrame | None = None
+) -> str:
     """The first page's answer: a paragraph, the picture of the experiment, and the claims as cards.
 
     Parameters
@@ -38,10 +40,12 @@ def landing_markdown(judged: pd.DataFrame, experiments: Sequence[ExperimentTable
         What `multires.book.evidence.claims` gives.
     experiments
         All of them.
+    sensitivity
+        Runs of the leading experiment with other targets, where there are any.
     """
     main = leading(experiments)
     picture = [] if main is None else [design_html(main)]
-    return "\n\n".join([answer(experiments, judged), *picture, cards(judged, experiments)]) + "\n"
+    return "\n\n".join([answer(experiments, judged, sensitivity), *picture, cards(judged, experiments)]) + "\n"
 
 
 def cards(judged: pd.DataFrame, experiments: Sequence[ExperimentTables]) -> str:

@@ -10,9 +10,9 @@ import pandas as pd
 from multires.experiment.plan import PLAN
 from multires.experiment.tables import ExperimentTables
 from multires.report.escape import for_markdown
-from multires.report.names import number_name, speech_name
+from multires.report.names import number_name, pair_name, speech_name
 from multires.report.sentences import claim_1, claim_2, loss_and_words
-from multires.report.verdicts import UNTESTED
+from multires.report.verdicts import UNTESTED, with_interval
 
 PAPER_HOURS = 960
 """Hours of LibriSpeech that the published models are trained on."""
@@ -31,7 +31,9 @@ def leading(experiments: Sequence[ExperimentTables]) -> ExperimentTables | None:
     return found[-1] if found else None
 
 
-def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str:
+def answer(
+    experiments: Sequence[ExperimentTables], judged: pd.DataFrame, sensitivity: pd.DataFrame | None = None
+) -> str:
     """The question, the finding, its certainty and its limits, in Markdown.
 
     Parameters
@@ -40,6 +42,8 @@ def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str
         All of them; the one on real speech leads.
     judged
         The evidence on the third claim, as `multires.report.verdicts.judge` gives it.
+    sensitivity
+        Runs with other targets, as `multires.experiment.sensitivity.compare_runs` writes them.
     """
     main = leading(experiments)
     if main is None:
@@ -63,7 +67,7 @@ def answer(experiments: Sequence[ExperimentTables], judged: pd.DataFrame) -> str
         for part in (
             f"**What was asked.** {_ASKED}",
             f"**What is found.** {tested} {shown} {_cost(judged)}".strip(),
-            f"**How sure.** {_certainty(main)}",
+            f"**How sure.** {_certainty(main)} {_other_targets(sensitivity)}".strip(),
             f"**What this cannot show.** {_limits(main)}",
         )
         if part
@@ -116,6 +120,17 @@ def _bound(effects: pd.DataFrame) -> str:
         else ""
     )
     return f"In {for_markdown(rows['score'].iloc[0])}, {' and '.join(phrases)}{interest}."
+
+
+def _other_targets(table: pd.DataFrame | None) -> str:
+    """MR-HuBERT less HuBERT on the plan's first outcome under each kind of targets but the main run's."""
+    if table is None or table.empty:
+        return ""
+    outcome = PLAN.gates.learned_outcome
+    rows = table[table["measure"].eq("effect") & table["estimand"].eq("control") & table["outcome"].eq(outcome)]
+    others = "; ".join(f"{for_markdown(row['run'])} {with_interval(row)}" for _, row in rows.iloc[1:].iterrows())
+    name = pair_name(PLAN.estimand("control").name)
+    return f"Trained on other targets, {name} is, in {PLAN.outcome(outcome).name}: {others}." if others else ""
 
 
 def _limits(main: ExperimentTables) -> str:
