@@ -78,7 +78,7 @@ def align(audio: np.ndarray, transcript: str) -> Alignment:
         If PocketSphinx is missing, a word is not in its dictionary, or the text does not fit the audio.
     """
     require_pocketsphinx()
-    decoder = _decoder()
+    decoder, means = _decoder()
     words = re.findall(r"[a-z']+", transcript.lower().replace("’", "'"))
     if not words:
         raise MultiresError("the transcript holds no words")
@@ -87,6 +87,9 @@ def align(audio: np.ndarray, transcript: str) -> Alignment:
         raise MultiresError(f"PocketSphinx's dictionary does not hold {', '.join(unknown[:5])}")
     pcm = np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes()
     try:
+        # Noise statistics and cepstral means are those of a new decoder, not of the utterances before.
+        decoder.start_stream()
+        decoder.set_cmn(means)
         decoder.set_align_text(" ".join(words))
         _decode(decoder, pcm)
         decoder.set_alignment()
@@ -103,10 +106,12 @@ def align(audio: np.ndarray, transcript: str) -> Alignment:
 
 
 @cache
-def _decoder() -> Any:
+def _decoder() -> tuple[Any, str]:
+    """The decoder, and its cepstral means before any utterance."""
     import pocketsphinx
 
-    return pocketsphinx.Decoder(lm=None, loglevel="FATAL")
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL")
+    return decoder, decoder.get_cmn(False)
 
 
 def _decode(decoder: Any, pcm: bytes) -> None:
