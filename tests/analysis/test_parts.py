@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from multires.analysis import stages
-from multires.analysis.run import NotKept, only_kept_tables, open_run
+from multires.analysis.kept import NotKept, only_kept_tables
+from multires.analysis.run import open_run
 from multires.book.evidence import claims
 
 

@@ -6,9 +6,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ import pandas as pd
 import torch
 
 from multires.analysis.data import data_folder, speech_profile
+from multires.analysis.kept import NotKept, kept_table, only_kept
 from multires.analysis.plan import corpus_folder, is_here, make_plan
 from multires.corpus import Corpus, load_corpus, openslr
 from multires.corpus.files import readable
@@ -62,23 +61,6 @@ class Subject:
 
     name: str
     seed: int
-
-
-class NotKept(Exception):
-    """Raised for a table that the workspace does not hold, where none is to be computed."""
-
-
-_only_kept: ContextVar[bool] = ContextVar("only_kept", default=False)
-
-
-@contextmanager
-def only_kept_tables() -> Iterator[None]:
-    """Let `Run.table` raise `NotKept` for a table that the workspace does not hold, instead of computing it."""
-    token = _only_kept.set(True)
-    try:
-        yield
-    finally:
-        _only_kept.reset(token)
 
 
 @dataclass(frozen=True)
@@ -347,13 +329,13 @@ class Run:
         # What depends on no speech serves every profile of the workspace.
         name = f"{self.profile.name}-{stage}" if corpus else stage
         path = self.workspace / "tables" / f"{name}-{key}.parquet"
-        kept, _ = _kept(path, key, parameters)
+        kept, _ = kept_table(path, key, parameters)
         if kept is not None:
             return kept
-        if _only_kept.get():
+        if only_kept():
             raise NotKept(stage)
         with storage.making(path):
-            kept, problem = _kept(path, key, parameters)  # another run may have made it in the meantime
+            kept, problem = kept_table(path, key, parameters)  # another run may have made it in the meantime
             if kept is not None:
                 return kept
             if problem:
@@ -520,19 +502,6 @@ def _device(device: str, *, here: bool) -> str:
     return device
 
 
-def _kept(path: Path, key: str, parameters: Mapping[str, Any]) -> tuple[Result | None, str]:
-    """The table in the workspace, if it is there and is what its provenance says; else what is wrong with it."""
-    if not path.exists():
-        return None, ""
-    try:
-        table, source = read_table(path)
-    except MultiresError as error:
-        return None, str(error).partition("; delete it")[0]
-    if source.get("key") != key or source.get("parameters") != _as_json(parameters):
-        return None, f"{path} does not match its provenance"
-    return Result(table, source, path), ""
-
-
 def _copies(corpus: Corpus) -> list[tuple[str, str]]:
     """Pairs of utterances of one split whose files hold the same bytes: the first, and each further one."""
     first: dict[tuple[str, str], str] = {}
@@ -542,10 +511,6 @@ def _copies(corpus: Corpus) -> list[tuple[str, str]]:
         if kept != utterance.id:
             found.append((kept, utterance.id))
     return found
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str))
 
 
 def _digest(*parts: Any) -> str:

@@ -14,7 +14,8 @@ import torch
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from multires.analysis.run import ACOUSTIC, NotKept, Run, Subject, only_kept_tables
+from multires.analysis.kept import NotKept, only_kept_tables
+from multires.analysis.run import ACOUSTIC, Run, Subject
 from multires.errors import MultiresError, TooLittleSpeech
 from multires.features.store import FeatureStore
 from multires.models.layers import Layer
