@@ -538,7 +538,7 @@ def cluster_faults(lab: Lab, kills: int) -> list[Row]:
                 timer.join()
                 survived += lab.same(found)
                 # A worker that was stopped after the run had ended still counts as one that has joined.
-                client.restart(timeout=60)
+                client.restart(timeout=180)  # two interpreters that import torch, on a machine that may be loaded
         rows.append(Row(fault, kills, survived, "its shard, which another worker extracts"))
     done, message = [], ""
     with _two_workers() as client:
