@@ -31,7 +31,7 @@ def only_kept_tables() -> Iterator[None]:
 
 
 def only_kept() -> bool:
-    """Whether `only_kept_tables` is in force."""
+    """True within `only_kept_tables`."""
     return _only_kept.get()
 
 
